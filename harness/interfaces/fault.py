@@ -1,0 +1,63 @@
+"""A fault: it strikes, heals, and reports the effect that an observer saw. Whoever injects does not observe.
+
+A strike is one cycle of :meth:`Fault.inject`, :meth:`Fault.observe` (called again and again while the fault is on)
+and :meth:`Fault.heal`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from harness.facts import Effect
+from harness.interfaces.backend import Backend, Capability, MemberState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Injection:
+    """What was struck: ``targets`` for the reader, ``memory`` for the fault's own healing and observing."""
+
+    targets: tuple[str, ...]
+    before: tuple[MemberState, ...]
+    """The members as they were just before."""
+    memory: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultContext:
+    """What a fault may use: the backend, a random stream of its own, the run's clock and its client groups.
+
+    ``crash_client`` makes a client process die between two database calls; it is None where there are no clients.
+    """
+
+    backend: Backend
+    random: random.Random
+    now_ns: Callable[[], int]
+    groups: tuple[str, ...] = ("clients",)
+    crash_client: Callable[[int], None] | None = None
+    client_crashes: Callable[[], int] = lambda: 0
+    """How many client processes have died so far, by the journal's count."""
+    clients: int = 0
+
+
+class Fault(Protocol):
+    """One named fault."""
+
+    name: str
+    needs: frozenset[Capability]
+    hold_s: float
+    """How long a strike is held."""
+
+    async def inject(self, context: FaultContext) -> Injection:
+        """Strike. Raises FaultError where it cannot."""
+        ...
+
+    async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
+        """Return the effect if it shows by now, by another observer than the injector; else None."""
+        ...
+
+    async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
+        """Undo the strike; return an effect that shows only now (a counter read at the end), or None."""
+        ...

@@ -1,0 +1,86 @@
+"""What is concluded: the evidence behind a run, its verdict, and the verdict on a cell over all its runs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from harness.facts import Cell
+from harness.verdict import Verdict, VerdictStatus
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How much stands behind a verdict. Evidence is added up over the runs of a cell."""
+
+    operations: int = 0
+    ok: int = 0
+    fail: int = 0
+    info: int = 0
+    rejected: int = 0
+    """Operations that the pattern rejected (also counted as fail or info)."""
+    during_faults: int = 0
+    """Operations of any status that overlap effective fault windows."""
+    strikes: int = 0
+    effective_strikes: int = 0
+    strikes_without_effect: dict[str, int] = {}
+    """Fault name to strikes that nobody saw an effect of."""
+    effective_faults: tuple[str, ...] = ()
+    load_s: float = 0
+    """Seconds of load, for the strikes that are owed."""
+
+    def plus(self, other: Evidence) -> Evidence:
+        """Return the sum of two runs' evidence."""
+        without = dict(self.strikes_without_effect)
+        for name, count in other.strikes_without_effect.items():
+            without[name] = without.get(name, 0) + count
+        return Evidence(
+            operations=self.operations + other.operations,
+            ok=self.ok + other.ok,
+            fail=self.fail + other.fail,
+            info=self.info + other.info,
+            rejected=self.rejected + other.rejected,
+            during_faults=self.during_faults + other.during_faults,
+            strikes=self.strikes + other.strikes,
+            effective_strikes=self.effective_strikes + other.effective_strikes,
+            strikes_without_effect=without,
+            effective_faults=tuple(sorted({*self.effective_faults, *other.effective_faults})),
+            load_s=self.load_s + other.load_s,
+        )
+
+
+class RunVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The content of ``verdict.json``: what every checker said of a run, and what stands behind it.
+
+    ``status`` is the merged status of the checkers alone; whether the evidence suffices is decided over the cell.
+    """
+
+    format: int = 1
+    status: VerdictStatus
+    verdicts: tuple[Verdict, ...]
+    evidence: Evidence
+    not_applicable: str = ""
+    """Why the setting was never tried (it reached no relevant command), or empty."""
+    incomplete: str = ""
+    """Why the record cannot support ``holds`` (interrupted, no final reads), or empty."""
+
+
+class CellResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of ``cells.jsonl``: the verdict on a cell, over all its runs."""
+
+    cell: Cell
+    status: VerdictStatus
+    reasons: tuple[str, ...] = ()
+    """Why it is unknown."""
+    not_applicable: bool = False
+    expected: str = ""
+    """The declared verdict, or empty where the scenario declares none."""
+    expected_why: str = ""
+    surprise: bool = False
+    """Whether it came out otherwise than declared."""
+    runs: tuple[str, ...]
+    """Run ids, in the order in which they were done."""
+    violated_runs: int = 0
+    anomalies: dict[str, int] = {}
+    """Kind of anomaly to how often it was found."""
+    evidence: Evidence
+    replay: str = ""
+    """The command that does the telling run (the first violated one, else the first) again."""
