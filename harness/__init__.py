@@ -1,4 +1,4 @@
-"""A harness that judges MongoDB patterns: may I adopt this pattern, and under which settings?
+"""A harness that judges MongoDB patterns: may one adopt a pattern, and under which settings.
 
 Public names are resolved lazily (PEP 562), so that ``import harness.checkers`` stays free of the driver.
 Start reading with ARCHITECTURE.md, then ``harness/scenario/record.py``.
@@ -26,28 +26,44 @@ if TYPE_CHECKING:
     from harness.verdict import Verdict as Verdict
 
 _HOMES = {
-    # scenarios
-    "Scenario": "harness.scenario.record",
-    "Context": "harness.scenario.record",
+    "Anomaly": "harness.verdict",
     "Call": "harness.scenario.record",
-    "Expected": "harness.scenario.record",
-    "Settings": "harness.settings",
-    # patterns
-    "Env": "harness.interfaces.environment",
-    "real_env": "harness.environment",
-    "Rejected": "harness.errors",
-    # checkers
     "Checker": "harness.interfaces.checker",
+    "Context": "harness.scenario.record",
+    "Env": "harness.interfaces.environment",
+    "Expected": "harness.scenario.record",
+    "HarnessError": "harness.errors",
     "History": "harness.history",
     "Operation": "harness.operation",
+    "Rejected": "harness.errors",
+    "Scenario": "harness.scenario.record",
+    "Settings": "harness.settings",
     "Verdict": "harness.verdict",
-    "Anomaly": "harness.verdict",
-    # errors
-    "HarnessError": "harness.errors",
+    "real_env": "harness.environment",
 }
 
 __version__ = "0.1.0"
-__all__ = ["__version__", *_HOMES]
+__all__ = [  # noqa: RUF022 - grouped by who needs them
+    # scenarios
+    "Call",
+    "Context",
+    "Expected",
+    "Scenario",
+    "Settings",
+    # patterns
+    "Env",
+    "Rejected",
+    "real_env",
+    # checkers
+    "Anomaly",
+    "Checker",
+    "History",
+    "Operation",
+    "Verdict",
+    # errors and facts of the package
+    "HarnessError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -71,3 +71,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names) or 'none'}"
     return UsageError(f"unknown {kind} {name!r}", next_step=hint)
+
+
+def first_harness_error(error: BaseException) -> HarnessError | None:
+    """Return ``error`` if it is a HarnessError, the first one inside a group of exceptions, or None."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for child in error.exceptions if (found := first_harness_error(child))), None)
+    return error if isinstance(error, HarnessError) else None

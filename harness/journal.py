@@ -130,7 +130,6 @@ _SUBCLASSES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (str, str),
     ((bytes, bytearray), lambda value: {"$binary": bytes(value).hex()}),
     (dict, dict),
-    ((set, frozenset), lambda value: sorted(value, key=repr)),
     (datetime.datetime, datetime.datetime.isoformat),
 )
 

@@ -84,3 +84,32 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     evidence: Evidence
     replay: str = ""
     """The command that does the telling run (the first violated one, else the first) again."""
+
+
+class DeclaredCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One cell of the matrix that a scenario declares, run or not, with the verdict that it expects."""
+
+    variant: str
+    setting: str
+    fault: str
+    expected: str = ""
+    why: str = ""
+
+
+class ScenarioText(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a report says of a scenario, stored beside its runs, so that no scenario file is loaded to render it."""
+
+    format: int = 1
+    name: str
+    contract: str
+    section: str
+    variants: dict[str, str]
+    """Variant name to the first paragraph of its class docstring."""
+    advice: dict[str, str] = {}
+    """Variant name to the recommendation."""
+    shortened: dict[str, str] = {}
+    """Durations and sizes of the published pattern that the scenario shortens."""
+    guarantees: dict[str, str] = {}
+    """Checker name to what it checks, in one sentence."""
+    matrix: tuple[DeclaredCell, ...] = ()
+    """Every cell that the scenario declares."""

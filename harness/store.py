@@ -1,6 +1,6 @@
 """The store under ``runs/``: where each artifact lies, and how it is read back.
 
-    runs/<campaign>/cells.jsonl  index.html  scenarios/<scenario>.py
+    runs/<campaign>/cells.jsonl  index.html  scenarios/<scenario>.py  scenarios/<scenario>.json
     runs/<campaign>/<backend>/<scenario>/<variant>/<setting>/<fault>/<run>/
         run.json  history.jsonl.gz  faults.jsonl.gz  verdict.json  log.jsonl
 
@@ -20,7 +20,7 @@ from harness.errors import StoreError
 from harness.facts import FORMAT, RunFacts
 from harness.history import History, build_history
 from harness.journal import ENCODER, find_journal, read_journal
-from harness.result import CellResult, RunVerdict
+from harness.result import CellResult, RunVerdict, ScenarioText
 
 HISTORY = "history.jsonl"
 FAULTS = "faults.jsonl"
@@ -118,6 +118,17 @@ def read_cells(campaign: Path) -> tuple[CellResult, ...]:
 def write_cells(campaign: Path, cells: Iterable[CellResult]) -> None:
     """Write ``cells.jsonl`` of a campaign."""
     write_bytes(campaign / CELLS, b"".join(ENCODER.encode(cell) + b"\n" for cell in cells))
+
+
+def read_scenarios(campaign: Path) -> dict[str, ScenarioText]:
+    """Return what a campaign's report says of its scenarios, by name; empty where nothing was stored."""
+    texts = (_read_json(path, ScenarioText) for path in sorted((campaign / SCENARIOS).glob("*.json")))
+    return {text.name: text for text in texts}
+
+
+def write_scenario(campaign: Path, text: ScenarioText) -> None:
+    """Write ``scenarios/<name>.json`` of a campaign."""
+    write_json(campaign / SCENARIOS / f"{text.name}.json", text)
 
 
 def load_history(directory: Path) -> History:

@@ -103,6 +103,10 @@ class Backend(Protocol):
         """Return a way to the set that no link carries, for setup, final reads and observers."""
         ...
 
+    async def register_group(self, group: str, process_id: int) -> None:
+        """Tell which process the clients of a group live in, before they connect."""
+        ...
+
     async def drain(self, application_name_prefix: str, timeout_s: float) -> None:
         """Kill the sessions and operations of clients whose application name starts so; wait until none is left."""
         ...

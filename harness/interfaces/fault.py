@@ -1,13 +1,14 @@
 """A fault: it strikes, heals, and reports the effect that an observer saw. Whoever injects does not observe.
 
-A strike is one cycle of :meth:`Fault.inject`, :meth:`Fault.observe` (called again and again while the fault is on)
-and :meth:`Fault.heal`.
+A strike is one cycle of :meth:`Fault.aim`, :meth:`Fault.inject`, :meth:`Fault.observe` (called again and again while
+the fault is on) and :meth:`Fault.heal`. Aiming is a step of its own so that the targets are on record before anything
+is touched, and so that a strike whose injection failed half way can be healed.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,12 +18,12 @@ from harness.interfaces.backend import Backend, Capability, MemberState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injection:
-    """What was struck: ``targets`` for the reader, ``memory`` for the fault's own healing and observing."""
+    """What is struck: ``targets`` for the reader, ``memory`` for the fault's own healing and observing."""
 
     targets: tuple[str, ...]
     before: tuple[MemberState, ...]
     """The members as they were just before."""
-    memory: Mapping[str, Any]
+    memory: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +41,34 @@ class FaultContext:
     client_crashes: Callable[[], int] = lambda: 0
     """How many client processes have died so far, by the journal's count."""
     clients: int = 0
+    application_name: str = ""
+    """The application name of every client of the run, exactly: failpoints strike no other connection."""
 
 
 class Fault(Protocol):
     """One named fault."""
 
-    name: str
-    needs: frozenset[Capability]
-    hold_s: float
-    """How long a strike is held."""
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        ...
 
-    async def inject(self, context: FaultContext) -> Injection:
-        """Strike. Raises FaultError where it cannot."""
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """The powers that a backend must have for it."""
+        ...
+
+    @property
+    def hold_s(self) -> float:
+        """How long a strike is held."""
+        ...
+
+    async def aim(self, context: FaultContext) -> Injection:
+        """Choose the targets and note how things are before; disturb nothing. Raises FaultError without a target."""
+        ...
+
+    async def inject(self, context: FaultContext, injection: Injection) -> None:
+        """Strike. Raises FaultError or BackendError where it cannot; what was done by then is healed all the same."""
         ...
 
     async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
@@ -59,5 +76,9 @@ class Fault(Protocol):
         ...
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
-        """Undo the strike; return an effect that shows only now (a counter read at the end), or None."""
+        """Undo the strike, every step of it tried; may be repeated.
+
+        Returns an effect that shows only now (a counter read at the end), or None. Raises FaultError or BackendError
+        where a step failed.
+        """
         ...

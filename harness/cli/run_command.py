@@ -1,0 +1,213 @@
+"""``harness run``: from names on the command line to a campaign."""
+
+from __future__ import annotations
+
+import datetime
+import secrets
+import sys
+from collections.abc import Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal
+
+import trio
+from cyclopts import Parameter
+from rich.console import Console
+
+from harness.backends.local import LocalBackend, find_mongod
+from harness.backends.local.binary import Mongod
+from harness.cli.console import ConsoleProgress
+from harness.errors import UsageError, unknown_name
+from harness.facts import Cell
+from harness.faults import parse_faults
+from harness.journal import ENCODER
+from harness.report import verdict_table, write_report
+from harness.result import CellResult
+from harness.run.campaign import Campaign, CampaignPlan, CellPlan, check_plan, new_campaign_id
+from harness.run.judge import exit_code
+from harness.scenario.load import LoadedScenario, load_scenario
+from harness.settings import Settings, parse_settings
+
+ALL = "all"
+NONE = "none"
+LOCAL_CAPABILITIES = frozenset({"links", "kill", "pause", "stepdown", "failpoint", "client-groups", "crash-client"})
+
+
+def run(
+    scenarios: Annotated[list[str], Parameter(name="SCENARIO", help="Names, or paths of scenario files.")],
+    /,
+    *,
+    variant: Annotated[list[str] | None, Parameter(help="Variant to judge; repeatable; `all`.")] = None,
+    setting: Annotated[
+        list[str] | None,
+        Parameter(help="`w=majority,readConcernLevel=majority`; repeatable; `default`; `all` of the scenario's."),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        Parameter(help="`partition-primary`, or several that strike together: `kill-primary+latency`; repeatable."),
+    ] = None,
+    backend: Annotated[str, Parameter(help="Where to run: `local` (real mongod processes).")] = "local",
+    network: Annotated[Literal["builtin", "toxiproxy"], Parameter(help="What cuts the links.")] = "builtin",
+    members: Annotated[Literal[3, 5], Parameter(help="Members of the replica set.")] = 3,
+    mongod: Annotated[str, Parameter(help="Path of the mongod to use; else $MONGOD, the PATH, the wheel.")] = "",
+    clients: Annotated[int, Parameter(help="Concurrent client processes.")] = 5,
+    client_groups: Annotated[int, Parameter(help="Groups that a partition can separate.")] = 1,
+    duration: Annotated[float, Parameter(help="Seconds of load a run.")] = 30.0,
+    repeat: Annotated[int, Parameter(help="Runs of each cell, each with a seed of its own.")] = 1,
+    until: Annotated[Literal["violated"] | None, Parameter(help="Stop a cell at its first violation.")] = None,
+    seed: Annotated[int | None, Parameter(help="Seed of workload, schedule and targets; else drawn.")] = None,
+    jobs: Annotated[int, Parameter(help="Replica sets used at the same time.")] = 1,
+    expect: Annotated[
+        bool, Parameter(negative="", help="Exit 0 when every cell is as its scenario declares, 1 at a surprise.")
+    ] = False,
+    runs: Annotated[Path, Parameter(help="The store.")] = Path("runs"),
+    json: Annotated[bool, Parameter(negative="", help="Print the cells as JSON lines to standard output.")] = False,
+) -> int:
+    """Run patterns under concurrent clients and faults, judge them, and write a report.
+
+    Every combination of scenario, variant, setting and fault is a cell with a verdict of its own.
+
+    Examples:
+
+        harness run write_concern --setting w=1 --setting w=majority --fault partition-primary
+
+        harness run optimistic_lock --variant all --duration 10
+
+        harness run my_pattern.py --fault kill-primary --until violated --duration 300
+
+        harness run find_and_modify --fault split-clients --client-groups 2 --network toxiproxy
+    """
+    check_numbers(clients=clients, client_groups=client_groups, duration=duration, repeat=repeat, jobs=jobs)
+    loaded = [load_scenario(name) for name in scenarios]
+    plan = CampaignPlan(
+        campaign=new_campaign_id(datetime.datetime.now(datetime.UTC)),
+        root=runs,
+        cells=plan_cells(loaded, backend=check_backend(backend), variants=variant, settings=setting, faults=fault),
+        seed=secrets.randbits(32) if seed is None else seed,
+        clients=clients,
+        client_groups=client_groups,
+        members=members,
+        network=network,
+        duration_s=duration,
+        runs=repeat,
+        jobs=jobs,
+        until_violated=until is not None,
+        against_expected=expect,
+        mongod=mongod,
+    )
+    check_plan(plan, LOCAL_CAPABILITIES)
+    binary = find_mongod(mongod or None)
+    console = Console(stderr=True)
+    console.print(f"backend local: mongod {binary.version} ({binary.source}), seed {plan.seed}", highlight=False)
+    results = execute_plan(plan, binary, console)
+    show(plan, results, console, as_json=json)
+    return exit_code(results, against_expected=expect) if len(results) == len(plan.cells) else 2
+
+
+def execute_plan(plan: CampaignPlan, binary: Mongod, console: Console) -> tuple[CellResult, ...]:
+    """Run the campaign; whatever ends it, write the report of what was judged."""
+    with ConsoleProgress(console) as progress:
+        campaign = Campaign(plan, partial(make_local, plan, binary), progress)
+        try:
+            return trio.run(campaign.run)
+        except BaseException:
+            if campaign.results:
+                report_path = write_report(plan.directory)
+                console.print(f"report of what was judged before the error: {report_path}", highlight=False)
+            raise
+
+
+def make_local(plan: CampaignPlan, binary: Mongod, settings: Settings) -> LocalBackend:
+    """Return a local backend, not yet started, for cells with these settings."""
+    groups = plan.client_groups
+    return LocalBackend(
+        mongod=binary,
+        members=plan.members,
+        network=plan.network,
+        groups=("clients",) if groups == 1 else tuple(f"clients-{number}" for number in range(groups)),
+        journal_default=settings.journal_default,
+    )
+
+
+def show(plan: CampaignPlan, results: Sequence[CellResult], console: Console, *, as_json: bool) -> None:
+    """Print the verdict table and the path of the report; with ``as_json`` the cells to standard output."""
+    report_path = write_report(plan.directory) if results else None
+    console.print(verdict_table(results), highlight=False, markup=False, soft_wrap=True)
+    if as_json:
+        for result in results:
+            sys.stdout.write(ENCODER.encode(result).decode() + "\n")
+    if report_path:
+        console.print(f"report: {report_path}", highlight=False, soft_wrap=True)
+
+
+def plan_cells(
+    loaded: Sequence[LoadedScenario],
+    *,
+    backend: str,
+    variants: Sequence[str] | None,
+    settings: Sequence[str] | None,
+    faults: Sequence[str] | None,
+) -> tuple[CellPlan, ...]:
+    """Return the cells that the names mean, in order. Raises UsageError, with near matches, for unknown names."""
+    cells = []
+    for one in loaded:
+        scenario = one.scenario
+        chosen = (
+            choose_variants(one, variants),
+            scenario.settings if settings and ALL in settings else tuple(settings or ("default",)),
+            scenario.faults if faults and ALL in faults else tuple(faults or (NONE,)),
+        )
+        for variant, setting_text, fault_text in product(*chosen):
+            parsed = parse_settings(setting_text)
+            strikes = parse_faults(fault_text)
+            cell = Cell(
+                backend=backend,
+                scenario=scenario.name,
+                variant=variant,
+                setting=parsed.text(),
+                fault="+".join(fault.name for fault in strikes) or NONE,
+            )
+            cells.append(
+                CellPlan(
+                    loaded=one,
+                    cell=cell,
+                    settings=parsed,
+                    faults=strikes,
+                    expected=scenario.expectation(variant, parsed, cell.fault),
+                )
+            )
+    return tuple(cells)
+
+
+def choose_variants(loaded: LoadedScenario, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the variants that ``names`` mean in this scenario."""
+    scenario = loaded.scenario
+    if not names:
+        return (scenario.default_variant,)
+    if ALL in names:
+        return tuple(scenario.variants)
+    for name in names:
+        if name not in scenario.variants:
+            raise unknown_name(f"variant of {scenario.name}", name, scenario.variants)
+    return tuple(names)
+
+
+def check_backend(name: str) -> str:
+    """Return the backend's name. Raises UsageError for one that this version does not have."""
+    if name != "local":
+        raise unknown_name("backend", name, ("local",))
+    return name
+
+
+def check_numbers(*, clients: int, client_groups: int, duration: float, repeat: int, jobs: int) -> None:
+    """Raise UsageError for a number that makes no sense."""
+    for option, value in (
+        ("--clients", clients),
+        ("--client-groups", client_groups),
+        ("--duration", duration),
+        ("--repeat", repeat),
+        ("--jobs", jobs),
+    ):
+        if value <= 0:
+            raise UsageError(f"{option} {value:g} must be greater than 0")

@@ -1,0 +1,103 @@
+"""Commands on what is stored: ``check``, ``report``, ``runs``, ``clean``. None of them needs a server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from harness import store
+from harness.backends.local import remove_stale
+from harness.errors import HarnessError
+from harness.journal import ENCODER
+from harness.report import verdict_table, write_report, write_store_index
+from harness.run.judge import exit_code
+from harness.run.rejudge import rejudge
+
+RunsOption = Annotated[Path, Parameter(help="The store.")]
+JsonOption = Annotated[bool, Parameter(negative="", help="Print data as JSON lines to standard output.")]
+
+
+def check(
+    run: Annotated[str, Parameter(help="A run or campaign: its path, its id, or `latest`.")],
+    /,
+    *,
+    runs: RunsOption = Path("runs"),
+    expect: Annotated[bool, Parameter(negative="", help="Judge against the declared verdicts.")] = False,
+    json: JsonOption = False,
+) -> int:
+    """Judge a stored run or campaign again, from its files alone, and write its verdicts anew.
+
+    Examples:
+
+        harness check latest
+
+        harness check runs/20261124-120000-1a2b
+    """
+    console = Console(stderr=True)
+    results = rejudge(store.find(runs, run), lambda text: console.print(text, highlight=False, soft_wrap=True))
+    console.print(verdict_table(results), highlight=False, markup=False, soft_wrap=True)
+    if json:
+        for result in results:
+            sys.stdout.write(ENCODER.encode(result).decode() + "\n")
+    return exit_code(results, against_expected=expect)
+
+
+def report(
+    run: Annotated[str, Parameter(help="A campaign, or one of its runs: path, id, or `latest`.")] = "latest",
+    /,
+    *,
+    runs: RunsOption = Path("runs"),
+) -> int:
+    """Render the report of a stored campaign again, from its files alone, and print its path.
+
+    Examples:
+
+        harness report latest
+
+        harness report runs/20261124-120000-1a2b
+    """
+    directory = campaign_of(store.find(runs, run))
+    sys.stdout.write(f"{write_report(directory)}\n")
+    write_store_index(directory.parent)
+    return 0
+
+
+def campaign_of(directory: Path) -> Path:
+    """Return the campaign that a run belongs to; a campaign belongs to itself."""
+    for candidate in (directory, *directory.parents):
+        if (candidate / store.CELLS).exists() or (candidate / store.SCENARIOS).is_dir():
+            return candidate
+    return directory
+
+
+def runs(*, runs: RunsOption = Path("runs"), json: JsonOption = False) -> int:
+    """List what is stored: campaigns with their cells and verdicts, newest last."""
+    campaigns = list(store.iterate_campaigns(runs))
+    if not campaigns:
+        sys.stderr.write(f"nothing is stored under {runs}\n  next: `harness run write_concern`\n")
+    for campaign in campaigns:
+        try:
+            cells = store.read_cells(campaign)
+        except HarnessError:
+            count = sum(1 for _ in store.iterate_runs(campaign))
+            sys.stdout.write(f"{campaign}  unfinished, {count} runs (`harness check {campaign.name}` judges them)\n")
+            continue
+        for cell in cells:
+            if json:
+                sys.stdout.write(ENCODER.encode(cell).decode() + "\n")
+            else:
+                sys.stdout.write(f"{campaign}  {cell.status:<8}  {cell.cell.label()}  {', '.join(cell.runs)}\n")
+    return 0
+
+
+def clean() -> int:
+    """Remove directories, and end servers, that a harness which was killed has left behind. Stored runs stay."""
+    removed = remove_stale()
+    for directory in removed:
+        sys.stdout.write(f"{directory}\n")
+    sys.stderr.write(f"{len(removed)} stale directories removed\n")
+    return 0

@@ -1,0 +1,212 @@
+"""Judging: a run by its checkers, and a cell by all its runs and the evidence behind them. Pure."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.checkers.compose import run_checkers
+from harness.clock import FOREVER_NS, NANOSECONDS_PER_SECOND
+from harness.facts import Cell, FaultWindow, RunFacts
+from harness.history import History
+from harness.operation import Operation
+from harness.result import CellResult, Evidence, RunVerdict
+from harness.run.reach import unreached_setting
+from harness.scenario.record import Expected, Scenario
+from harness.settings import Settings, parse_settings
+from harness.verdict import VerdictStatus, merge_status
+
+MINIMUM_OK = 100
+"""``ok`` operations that must stand behind a ``holds``, over all runs of the cell."""
+MINIMUM_DURING_FAULTS = 20
+"""Operations of any status that must overlap effective fault windows."""
+SECONDS_PER_OWED_STRIKE = 10
+"""One effective strike of each fault is owed for each started such span of load."""
+
+NO_FAULT = "none"
+
+
+def judge_run(history: History, scenario: Scenario) -> RunVerdict:
+    """Return what every checker of the scenario says of the history, with the evidence behind it."""
+    verdicts = run_checkers(history, scenario.checkers)
+    settings = parse_settings(history.facts.cell.setting) if history.facts else Settings()
+    return RunVerdict(
+        status=merge_status(verdict.status for verdict in verdicts),
+        verdicts=verdicts,
+        evidence=weigh(history),
+        not_applicable=_not_applicable(history, settings),
+        incomplete="" if history.complete else _incomplete_reason(history),
+    )
+
+
+def _not_applicable(history: History, settings: Settings) -> str:
+    if settings.w == 0:
+        return "w=0 acknowledges nothing, so there is no promise to keep"
+    return unreached_setting(history, settings) if history.operations else ""
+
+
+def _incomplete_reason(history: History) -> str:
+    status = history.facts.status if history.facts else "running"
+    if status == "interrupted":
+        return "the run was interrupted before its final reads"
+    if status == "error":
+        return f"the run ended with an error: {history.facts.error if history.facts else ''}"
+    return "the harness died during the run; its record ends there"
+
+
+def weigh(history: History) -> Evidence:
+    """Count what stands behind a verdict on this history."""
+    statuses = Counter(operation.status for operation in history.operations)
+    effective = [window for window in history.fault_windows if window.effective]
+    without = Counter(window.fault for window in history.fault_windows if not window.effective)
+    return Evidence(
+        operations=len(history.operations),
+        ok=statuses["ok"],
+        fail=statuses["fail"],
+        info=statuses["info"],
+        rejected=sum(operation.outcome == "rejected" for operation in history.operations),
+        during_faults=count_overlapping(history.operations, effective),
+        strikes=len(history.fault_windows),
+        effective_strikes=len(effective),
+        strikes_without_effect=dict(without),
+        effective_faults=tuple(sorted({window.fault for window in effective})),
+        load_s=_load_seconds(history),
+    )
+
+
+def count_overlapping(operations: Sequence[Operation], windows: Sequence[FaultWindow]) -> int:
+    """Return how many operations were under way during at least one of the windows."""
+    merged = _merge([(window.start_ns, window.end_ns or FOREVER_NS) for window in windows])
+    starts = [start for start, _ in merged]
+    count = 0
+    for operation in operations:
+        returned = FOREVER_NS if operation.returned_ns is None else operation.returned_ns
+        position = bisect.bisect_right(starts, returned) - 1
+        count += position >= 0 and merged[position][1] >= operation.start_ns
+    return count
+
+
+def _merge(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _load_seconds(history: History) -> float:
+    times = {phase.name: phase.time_ns for phase in history.phases}
+    if "load" not in times:
+        return 0.0
+    last = max((operation.start_ns for operation in history.operations), default=times["load"])
+    end = times.get("heal", last)
+    return max(0, end - times["load"]) / NANOSECONDS_PER_SECOND
+
+
+def judge_cell(
+    cell: Cell,
+    runs: Sequence[tuple[RunFacts, RunVerdict]],
+    expected: Expected | None,
+) -> CellResult:
+    """Return the verdict on a cell over all its runs.
+
+    A violation in any run counts. Otherwise it holds only where every run was judged so and the evidence of all
+    runs together suffices; else it is unknown, with the reasons.
+    """
+    evidence = Evidence()
+    for _, verdict in runs:
+        evidence = evidence.plus(verdict.evidence)
+    not_applicable = next((v.not_applicable for _, v in runs if v.not_applicable), "")
+    violated = [facts for facts, verdict in runs if verdict.status == "violated"]
+    reasons = () if violated else _unknown_reasons(cell, [v for _, v in runs], evidence, not_applicable)
+    status: VerdictStatus = "violated" if violated else "unknown" if reasons else "holds"
+    anomalies: Counter[str] = Counter()
+    for _, run_verdict in runs:
+        for checked in run_verdict.verdicts:
+            anomalies.update(_kinds(checked.anomalies, checked.truncated))
+    telling = (violated or [facts for facts, _ in runs])[:1]
+    return CellResult(
+        cell=cell,
+        status=status,
+        reasons=reasons,
+        not_applicable=bool(not_applicable) and not violated,
+        expected=expected.verdict if expected else "",
+        expected_why=expected.why if expected else "",
+        surprise=is_surprise(status, bool(not_applicable), expected, set(anomalies)),
+        runs=tuple(facts.run for facts, _ in runs),
+        violated_runs=len(violated),
+        anomalies=dict(anomalies.most_common()),
+        evidence=evidence,
+        replay=telling[0].replay if telling else "",
+    )
+
+
+def _kinds(anomalies: Sequence[object], truncated: int) -> Counter[str]:
+    kinds = Counter(str(getattr(anomaly, "kind", "")) for anomaly in anomalies)
+    if truncated and kinds:
+        kinds[kinds.most_common(1)[0][0]] += truncated
+    return kinds
+
+
+def _unknown_reasons(
+    cell: Cell, verdicts: Sequence[RunVerdict], evidence: Evidence, not_applicable: str
+) -> tuple[str, ...]:
+    reasons = [f"not applicable: {not_applicable}"] if not_applicable else []
+    if not verdicts:
+        reasons.append("it was not run")
+    for verdict in verdicts:
+        if verdict.incomplete:
+            reasons.append(verdict.incomplete)
+        reasons += [f"{v.checker}: {v.reason}" for v in verdict.verdicts if v.status == "unknown"]
+    return tuple(dict.fromkeys((*reasons, *missing_evidence(cell, evidence))))
+
+
+def missing_evidence(cell: Cell, evidence: Evidence) -> tuple[str, ...]:
+    """Return what keeps the evidence from supporting ``holds``, in words; empty where it suffices."""
+    missing = []
+    if evidence.ok < MINIMUM_OK:
+        missing.append(f"too little evidence: {evidence.ok} ok operations, {MINIMUM_OK} are needed")
+    if cell.fault == NO_FAULT:
+        return tuple(missing)
+    faults = cell.fault.split("+")
+    idle = [name for name in faults if name not in evidence.effective_faults]
+    missing += [f"the fault {name} never took effect" for name in idle]
+    owed = len(faults) * max(1, math.ceil(round(evidence.load_s, 1) / SECONDS_PER_OWED_STRIKE))
+    if not idle and evidence.effective_strikes < owed:
+        missing.append(f"too little evidence: {evidence.effective_strikes} effective strikes, {owed} are owed")
+    if evidence.during_faults < MINIMUM_DURING_FAULTS:
+        missing.append(
+            f"too little evidence: {evidence.during_faults} operations during effective faults, "
+            f"{MINIMUM_DURING_FAULTS} are needed"
+        )
+    return tuple(missing)
+
+
+def is_surprise(status: VerdictStatus, not_applicable: bool, expected: Expected | None, anomalies: set[str]) -> bool:
+    """Whether a cell came out otherwise than declared. An undeclared ``unknown`` is not a surprise, but not green."""
+    if expected is None:
+        return False
+    match expected.verdict:
+        case "may-violate":
+            return False
+        case "not-applicable":
+            return not not_applicable and status != "unknown"
+        case "violated":
+            missing_kind = bool(expected.anomaly) and expected.anomaly not in anomalies
+            return status == "holds" or (status == "violated" and missing_kind)
+        case "holds":
+            return status == "violated"
+
+
+def exit_code(cells: Sequence[CellResult], *, against_expected: bool) -> int:
+    """Return the exit code of DESIGN's table: 0 holds, 1 violated, 2 unknown; or against the declared verdicts."""
+    if not against_expected:
+        status = merge_status(cell.status for cell in cells)
+        return {"holds": 0, "violated": 1, "unknown": 2}[status]
+    if any(cell.surprise for cell in cells):
+        return 1
+    return 2 if any(cell.status == "unknown" and cell.expected != "not-applicable" for cell in cells) else 0
