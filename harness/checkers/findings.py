@@ -26,7 +26,9 @@ class Findings:
         self.counts: Counter[str] = Counter()
         self._listed: list[Anomaly] = []
 
-    def add(self, kind: str, tell: Callable[[], Iterable[str]], evidence: Iterable[Operation] = (), **details: Any) -> None:
+    def add(
+        self, kind: str, tell: Callable[[], Iterable[str]], evidence: Iterable[Operation] = (), **details: Any
+    ) -> None:
         """Note an anomaly; ``tell`` gives its sentences and is called only if it is listed."""
         self.counts[kind] += 1
         if self.counts[kind] > LISTED_PER_KIND:
@@ -45,7 +47,9 @@ class Findings:
     def anomalies(self) -> tuple[Anomaly, ...]:
         """The listed anomalies, kind by kind in order of discovery; each knows how many there are of its kind."""
         return tuple(
-            msgspec.structs.replace(anomaly, details={**anomaly.details, "found_of_this_kind": self.counts[anomaly.kind]})
+            msgspec.structs.replace(
+                anomaly, details={**anomaly.details, "found_of_this_kind": self.counts[anomaly.kind]}
+            )
             for anomaly in self._listed
         )
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.checkers.matching import match
 from harness.checkers.models import ILLEGAL, UNKNOWN, Decision, Entry, Step, Witness
 from harness.clock import FOREVER_NS
 
@@ -49,7 +50,9 @@ def decide_versioned(entries: Sequence[Entry], initial: Any, apply: Apply, *, fo
     if isinstance(slots, Witness):
         return Decision(witness=slots)
     gaps = [slot for slot in slots[1:] if slot.write is None]
-    if not forgetful and any(slot.document is _UNSEEN and slots[slot.version - initial[0] + 1].write is None for slot in gaps):
+    if not forgetful and any(
+        slot.document is _UNSEEN and slots[slot.version - initial[0] + 1].write is None for slot in gaps
+    ):
         return None
     witness = _misfit(slots, apply, forgetful) or _overtaken(slots)
     if witness is not None:
@@ -86,13 +89,28 @@ def _slots(entries: Sequence[Entry], initial: Any) -> list[_Slot] | Witness:
             return _duplicate(version, slot.write, entry)
         else:
             slot.write, slot.document = entry, seen
-    for version in range(first, max(table) + 1):
+    last = max(table)
+    writes = sum(entry.step.kind != "read" for entry in entries)
+    if last - first > writes:
+        return _too_many(last, first, writes, [*table[last].members()])
+    for version in range(first, last + 1):
         slot = table[version]
         slot.version = version
         slot.reads.sort(key=lambda entry: (entry.start_ns, entry.index))
         if slot.document is _UNSEEN and slot.reads:
             slot.document = slot.reads[0].step.result[1]
     return [table[version] for version in sorted(table)]
+
+
+def _too_many(last: int, first: int, writes: int, seen: list[Entry]) -> Witness:
+    return Witness(
+        kind="version-gap",
+        entries=tuple(seen[:1]),
+        story=(
+            f"Operation {seen[0].index} saw version {last}; the document began at {first}.",
+            f"There were {writes} writes in all, those with unknown outcome included.",
+        ),
+    )
 
 
 def _duplicate(version: int, one: Entry, other: Entry) -> Witness:
@@ -166,29 +184,25 @@ def _inversion(late: tuple[Entry, int], early: tuple[Entry, int]) -> Witness:
     )
 
 
-def _fill(
-    slots: list[_Slot], gaps: list[_Slot], pending: list[Entry], apply: Apply, forgetful: bool
-) -> _Slot | None:
+def _fill(slots: list[_Slot], gaps: list[_Slot], pending: list[Entry], apply: Apply, forgetful: bool) -> _Slot | None:
     """Give each missing version a write with unknown outcome; return one that gets none.
 
-    Augmenting paths; slots come with growing deadlines and writes with growing starts, so the first try mostly fits.
+    Versions come with growing deadlines and writes with growing starts, so the first try mostly fits.
     """
     deadlines = _deadlines(slots)
-    candidates = {
-        gap.version: [
+    candidates = [
+        [
             number
             for number, entry in enumerate(pending)
             if entry.start_ns <= deadlines[gap.version] and _fits(gap, slots, entry, apply, forgetful)
         ]
         for gap in gaps
-    }
-    owner: dict[int, int] = {}
-    for gap in gaps:
-        if not _augment(gap.version, candidates, owner):
-            return gap
-    by_version = {gap.version: gap for gap in gaps}
-    for number, version in owner.items():
-        by_version[version].filled_by = pending[number]
+    ]
+    given, unserved = match(candidates)
+    if unserved is not None:
+        return gaps[unserved]
+    for gap, number in zip(gaps, given, strict=True):
+        gap.filled_by = pending[number]
     return None
 
 
@@ -213,40 +227,6 @@ def _fits(gap: _Slot, slots: list[_Slot], entry: Entry, apply: Apply, forgetful:
         return bool(changed[1] == gap.document)
     after = slots[position + 1]
     return forgetful or after.write is None or apply(changed, after.write.step) is not ILLEGAL
-
-
-def _augment(version: int, candidates: dict[int, list[int]], owner: dict[int, int]) -> bool:
-    """Find ``version`` a write of its own, moving earlier ones along an augmenting path (breadth first)."""
-    came_from: dict[int, tuple[int, int] | None] = {}
-    queue = [version]
-    reached: set[int] = {version}
-    for current in queue:
-        for number in candidates[current]:
-            if number in came_from:
-                continue
-            came_from[number] = (current, number)
-            holder = owner.get(number)
-            if holder is None:
-                _reassign(number, version, came_from, owner)
-                return True
-            if holder not in reached:
-                reached.add(holder)
-                queue.append(holder)
-    return False
-
-
-def _reassign(
-    number: int, version: int, came_from: dict[int, tuple[int, int] | None], owner: dict[int, int]
-) -> None:
-    held = {holder: taken for taken, holder in owner.items()}
-    while True:
-        step = came_from[number]
-        assert step is not None
-        taker = step[0]
-        owner[number] = taker
-        if taker == version:
-            return
-        number = held[taker]
 
 
 def _gap(slot: _Slot, slots: list[_Slot], pending: list[Entry]) -> Witness:

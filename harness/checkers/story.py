@@ -73,7 +73,11 @@ def effective_write_concern(operation: Operation) -> str:
 
     Empty where the operation has no recorded write.
     """
-    deciding = [attempt for attempt in _write_attempts(operation) if attempt.command == "commitTransaction" or not attempt.in_transaction]
+    deciding = [
+        attempt
+        for attempt in _write_attempts(operation)
+        if attempt.command == "commitTransaction" or not attempt.in_transaction
+    ]
     if not deciding:
         return ""
     concern = deciding[-1].request.get("writeConcern")

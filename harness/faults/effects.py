@@ -103,32 +103,46 @@ def members_cut_one_way(before: States, after: States, cut: Sequence[Link], time
     return members_cut(before, after, cut, time_ns)
 
 
-def members_gone(after: States, victims: Sequence[str], time_ns: int) -> Effect | None:
-    """See that none of the ``victims`` answers its observer."""
-    if any(state_of(after, victim).reachable for victim in victims):
+def members_dead(before: States, after: States, victims: Sequence[str], time_ns: int) -> Effect | None:
+    """See that none of the ``victims`` answers, and that their processes, where they are known, are gone."""
+    if not all(_dead(state_of(before, victim), state_of(after, victim)) for victim in victims):
         return None
-    return _seen(f"{_and(victims)} did not answer", time_ns)
+    return _seen(f"{_and(victims)} did not answer, the process gone", time_ns)
 
 
-def no_primary_left(after: States, victims: Sequence[str], time_ns: int) -> Effect | None:
-    """See a majority down: none of the ``victims`` answers, and no member is primary."""
-    if members_gone(after, victims, time_ns) is None or primary_of(after) is not None:
+def _dead(was: MemberState, now: MemberState) -> bool:
+    # A member that is merely slow to answer keeps its process.
+    return not now.reachable and (was.process_id is None or was.process_id != now.process_id)
+
+
+def majority_dead(before: States, after: States, victims: Sequence[str], time_ns: int) -> Effect | None:
+    """See a majority dead and, therefore, no member primary."""
+    if members_dead(before, after, victims, time_ns) is None or primary_of(after) is not None:
         return None
     return _seen(f"{_and(victims)} did not answer and no member was primary", time_ns)
 
 
-def primary_gone(before: States, after: States, victim: str, time_ns: int) -> Effect | None:
-    """See the primary dead or halted, and another member elected."""
+def primary_dead(before: States, after: States, victim: str, time_ns: int) -> Effect | None:
+    """See the primary dead, or back as another process, and another member elected."""
     heir, old, was = successor(before, after, victim), state_of(after, victim), state_of(before, victim)
     if heir is None:
         return None
-    if not old.reachable:
-        what = "did not answer"
-    elif old.process_id is not None and was.process_id is not None and old.process_id != was.process_id:
+    if _dead(was, old):
+        what = "did not answer, its process gone"
+    elif old.reachable and None not in {old.process_id, was.process_id} and old.process_id != was.process_id:
         what = f"came back as another process ({was.process_id}, now {old.process_id})"
     else:
         return None
     return _seen(f"{victim} {what}; {heir.member} became primary in term {heir.term}", time_ns, primary=heir.member)
+
+
+def primary_halted(before: States, after: States, victim: str, time_ns: int) -> Effect | None:
+    """See the primary silent although its process is there, and another member elected."""
+    heir, old, was = successor(before, after, victim), state_of(after, victim), state_of(before, victim)
+    if heir is None or old.reachable or old.process_id != was.process_id:
+        return None
+    text = f"{victim} did not answer, its process alive; {heir.member} became primary in term {heir.term}"
+    return _seen(text, time_ns, primary=heir.member)
 
 
 def handed_over(before: States, after: States, victim: str, time_ns: int) -> Effect | None:

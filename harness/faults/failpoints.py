@@ -192,7 +192,7 @@ def _name_of(code: int) -> str:
 
 
 def _lost_reply(text: str, command: str) -> FailPoint:
-    """The server can lose the answers of retryable writes alone, and of all of them: it does not ask which command."""
+    # The server's failpoint looks at retryable writes alone, and does not ask which command they came with.
     if command not in RETRYABLE_WRITES:
         raise UsageError(
             f"fault {text!r}: the server can lose the reply of retryable writes only, not of {command}",

@@ -21,15 +21,13 @@ from harness.faults.effects import (
     primary_replaced,
     unanswered,
 )
-from harness.faults.probe import HELLO, ask
+from harness.faults.probe import Probing, say_hello
 from harness.faults.targets import client_links, counters_of, wait_for_primary
 from harness.interfaces.backend import Capability
 from harness.interfaces.fault import FaultContext, Injection
 from harness.interfaces.link import Link
 
 Grudge = tuple[Link, ...]
-
-PROBE_TIMEOUT_S = 0.5
 
 
 def between(side: Sequence[str], other: Sequence[str]) -> Grudge:
@@ -155,6 +153,7 @@ class ClientPartition:
     """No client group reaches the primary; the members reach each other, so it stays primary."""
 
     name: str = "partition-clients"
+    probing: Probing = say_hello
     hold_s: float = 3.0
     needs: frozenset[Capability] = frozenset({"links"})
 
@@ -166,7 +165,7 @@ class ClientPartition:
             "cut": cut,
             "primary": primary,
             "counters": await counters_of(context, cut),
-            "answer": await ask(context.backend, primary, HELLO, PROBE_TIMEOUT_S),
+            "answer": await self.probing(context.backend, primary),
         }
         targets = tuple(f"{link.source}→{link.destination}" for link in cut)
         return Injection(targets=targets, before=tuple(states), memory=memory)
@@ -182,7 +181,7 @@ class ClientPartition:
         effect = connections_refused(memory["counters"], refused, primary, context.now_ns())
         if effect is not None or not memory["answer"].answered:
             return effect
-        answer: Answer = await ask(context.backend, primary, HELLO, PROBE_TIMEOUT_S)
+        answer: Answer = await self.probing(context.backend, primary)
         return unanswered(memory["answer"], answer, primary, await context.backend.observe(), context.now_ns())
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:

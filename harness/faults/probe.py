@@ -6,25 +6,92 @@ stands between the probe and the link that it looks at.
 
 from __future__ import annotations
 
+import contextlib
 import struct
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import bson
 import trio
 
-from harness.errors import FaultError
+from harness.errors import BackendError, FaultError
 from harness.faults.effects import Answer
 from harness.interfaces.backend import Backend, Connection
 
 HELLO: Mapping[str, Any] = {"hello": 1, "$db": "admin"}
 BUILD_INFO: Mapping[str, Any] = {"buildInfo": 1, "$db": "admin"}
 
+HANDSHAKE_TIMEOUT_S = 0.5
+
 _HEADER = struct.Struct("<iiii")
 _OP_MSG = 2013
 _NO_FLAGS_KIND_0 = b"\x00" * 5
 _LARGEST_REPLY_BYTES = 48_000_000
 _CHUNK_BYTES = 65536
+
+
+Exchange = Callable[[trio.SocketStream], Awaitable[int]]
+"""What is said over an open connection; returns the number of bytes received."""
+
+Probing = Callable[[Backend, str], Awaitable[Answer]]
+"""Probes a member through the links of the first client group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """A probe that named itself; ``arrived`` tells whether the server knows of it."""
+
+    answer: Answer
+    arrived: bool
+
+
+ShakingHands = Callable[[Backend, str, str], Awaitable[Handshake]]
+"""Probes a member under an application name."""
+
+
+async def say_hello(backend: Backend, member: str) -> Answer:
+    """Probe with the shortest exchange there is."""
+    return await ask(backend, member, HELLO, 0.6)
+
+
+async def ask_build_info(backend: Backend, member: str) -> Answer:
+    """Probe with an answer of some kilobytes."""
+    return await ask(backend, member, BUILD_INFO, 1.2)
+
+
+async def shake_hands(backend: Backend, member: str, application_name: str) -> Handshake:
+    """Probe under a name, and look on the server, over a connection that no link carries, whether it has that name."""
+    metadata = {
+        "application": {"name": application_name},
+        "driver": {"name": "harness-probe", "version": "1"},
+        "os": {"type": "unknown"},
+    }
+    answers: list[Answer] = []
+    arrived = False
+
+    async def probe() -> None:
+        answers.append(await ask(backend, member, {**HELLO, "client": metadata}, HANDSHAKE_TIMEOUT_S))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(probe)
+        await trio.sleep(HANDSHAKE_TIMEOUT_S / 2)
+        with contextlib.suppress(BackendError):
+            arrived = await _knows(backend, member, application_name)
+    return Handshake(answer=answers[0], arrived=arrived)
+
+
+async def _knows(backend: Backend, member: str, application_name: str) -> bool:
+    command = {
+        "aggregate": 1,
+        "pipeline": [
+            {"$currentOp": {"allUsers": True, "idleConnections": True}},
+            {"$match": {"appName": application_name}},
+        ],
+        "cursor": {},
+    }
+    reply = await backend.admin(member, command)
+    return bool(reply["cursor"]["firstBatch"])
 
 
 def address_of(connection: Connection, member: str) -> tuple[str, int]:
@@ -62,7 +129,7 @@ async def time_close(backend: Backend, member: str, timeout_s: float) -> Answer:
     return await _timed(backend, member, timeout_s, exchange)
 
 
-async def _timed(backend: Backend, member: str, timeout_s: float, exchange: Any) -> Answer:
+async def _timed(backend: Backend, member: str, timeout_s: float, exchange: Exchange) -> Answer:
     started = trio.current_time()
     received, problem = 0, ""
     with trio.move_on_after(timeout_s) as scope:

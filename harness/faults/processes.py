@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.errors import BackendError, FaultError
 from harness.facts import Effect
-from harness.faults.effects import States, members_gone, no_primary_left, primary_gone
+from harness.faults.effects import States, majority_dead, members_dead, primary_dead, primary_halted
 from harness.faults.targets import secondaries, wait_for_primary
 from harness.interfaces.backend import Capability
 from harness.interfaces.fault import FaultContext, Injection
@@ -93,20 +93,18 @@ def _all(_draw: random.Random, states: States, _primary: str) -> tuple[str, ...]
     return tuple(state.member for state in states)
 
 
-def _replaced(before: States, after: States, victims: tuple[str, ...], time_ns: int) -> Effect | None:
-    return primary_gone(before, after, victims[0], time_ns)
+def _primary_dead(before: States, after: States, victims: tuple[str, ...], time_ns: int) -> Effect | None:
+    return primary_dead(before, after, victims[0], time_ns)
 
 
-def _gone(_before: States, after: States, victims: tuple[str, ...], time_ns: int) -> Effect | None:
-    return members_gone(after, victims, time_ns)
+def _primary_halted(before: States, after: States, victims: tuple[str, ...], time_ns: int) -> Effect | None:
+    return primary_halted(before, after, victims[0], time_ns)
 
 
-def _headless(_before: States, after: States, victims: tuple[str, ...], time_ns: int) -> Effect | None:
-    return no_primary_left(after, victims, time_ns)
-
-
-KILL_PRIMARY = ProcessFault(name="kill-primary", action="kill", choose=_primary, rule=_replaced, hold_s=3.0)
-KILL_SECONDARY = ProcessFault(name="kill-secondary", action="kill", choose=_one_secondary, rule=_gone, hold_s=2.5)
-KILL_MAJORITY = ProcessFault(name="kill-majority", action="kill", choose=_majority, rule=_headless, hold_s=2.5)
-KILL_ALL = ProcessFault(name="kill-all", action="kill", choose=_all, rule=_gone, hold_s=1.5)
-PAUSE_PRIMARY = ProcessFault(name="pause-primary", action="pause", choose=_primary, rule=_replaced, hold_s=3.5)
+KILL_PRIMARY = ProcessFault(name="kill-primary", action="kill", choose=_primary, rule=_primary_dead, hold_s=3.0)
+KILL_SECONDARY = ProcessFault(
+    name="kill-secondary", action="kill", choose=_one_secondary, rule=members_dead, hold_s=2.5
+)
+KILL_MAJORITY = ProcessFault(name="kill-majority", action="kill", choose=_majority, rule=majority_dead, hold_s=2.5)
+KILL_ALL = ProcessFault(name="kill-all", action="kill", choose=_all, rule=members_dead, hold_s=1.5)
+PAUSE_PRIMARY = ProcessFault(name="pause-primary", action="pause", choose=_primary, rule=_primary_halted, hold_s=3.5)

@@ -6,11 +6,9 @@ from the clients, from the other members, and its own to them.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import trio
 
 from harness.facts import Effect
 from harness.faults.effects import (
@@ -22,7 +20,7 @@ from harness.faults.effects import (
     slower,
     unanswered,
 )
-from harness.faults.probe import BUILD_INFO, HELLO, ask, time_close
+from harness.faults.probe import Probing, ShakingHands, ask_build_info, say_hello, shake_hands, time_close
 from harness.faults.targets import client_links, counters_of, links_of, wait_for_primary
 from harness.interfaces.backend import Backend, Capability
 from harness.interfaces.fault import FaultContext, Injection
@@ -39,18 +37,8 @@ CLOSE_DELAY_MS = 1500
 HEARTBEAT_LEAST_MS = 40.0
 """Mean heartbeat round trips of a healthy set on one machine stay well below this."""
 
-Probing = Callable[[Backend, str], Awaitable[Answer]]
 
-
-async def _hello(backend: Backend, member: str) -> Answer:
-    return await ask(backend, member, HELLO, 0.6)
-
-
-async def _build_info(backend: Backend, member: str) -> Answer:
-    return await ask(backend, member, BUILD_INFO, 1.0)
-
-
-async def _close(backend: Backend, member: str) -> Answer:
+async def _timed_close(backend: Backend, member: str) -> Answer:
     return await time_close(backend, member, CLOSE_DELAY_MS / 1000 + 0.5)
 
 
@@ -101,7 +89,7 @@ class Disturbance:
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Take the toxics off."""
-        await restore(context, injection.memory["links"])
+        await context.backend.links.heal(injection.memory["links"])
         return None
 
 
@@ -121,17 +109,6 @@ async def heartbeats_ms(backend: Backend, victim: str) -> tuple[float, ...]:
     return tuple(found)
 
 
-async def restore(context: FaultContext, links: Sequence[Link]) -> None:
-    """Close the connections of ``links`` and let new ones through without toxics.
-
-    A connection that lost bytes must not go on: whoever reads it would take the next answer for the lost one.
-    """
-    try:
-        await context.backend.links.cut(links)
-    finally:
-        await context.backend.links.heal(links)
-
-
 def _both(kind: Any, attributes: Mapping[str, int]) -> tuple[Toxic, ...]:
     directions: tuple[Direction, ...] = ("upstream", "downstream")
     return tuple(Toxic(kind=kind, direction=direction, attributes=attributes) for direction in directions)
@@ -140,27 +117,27 @@ def _both(kind: Any, attributes: Mapping[str, int]) -> tuple[Toxic, ...]:
 LATENCY = Disturbance(
     name="latency",
     toxics=(Toxic(kind="latency", attributes={"latency": LATENCY_MS, "jitter": JITTER_MS}),),
-    probing=_hello,
+    probing=say_hello,
     least_ms=(LATENCY_MS - JITTER_MS) * 0.8,
 )
 BANDWIDTH = Disturbance(
     name="bandwidth",
     toxics=_both("bandwidth", {"rate": RATE_KB_PER_S}),
-    probing=_build_info,
+    probing=ask_build_info,
     least_ms=150,
 )
-RESET = Disturbance(name="reset", toxics=_both("reset_peer", {"timeout": 0}), probing=_hello, least_ms=None)
+RESET = Disturbance(name="reset", toxics=_both("reset_peer", {"timeout": 0}), probing=say_hello, least_ms=None)
 SLOW_CLOSE = Disturbance(
     name="slow-close",
     toxics=_both("slow_close", {"delay": CLOSE_DELAY_MS}),
-    probing=_close,
+    probing=_timed_close,
     least_ms=CLOSE_DELAY_MS * 0.8,
 )
-BLACK_HOLE = Disturbance(name="black-hole", toxics=_both("timeout", {"timeout": 0}), probing=_hello, least_ms=None)
+BLACK_HOLE = Disturbance(name="black-hole", toxics=_both("timeout", {"timeout": 0}), probing=say_hello, least_ms=None)
 SLICE = Disturbance(
     name="slice",
     toxics=_both("slicer", {"average_size": SLICE_BYTES, "size_variation": SLICE_BYTES // 2, "delay": SLICE_DELAY_US}),
-    probing=_hello,
+    probing=say_hello,
     least_ms=80,
 )
 
@@ -211,8 +188,8 @@ class DropOneWay:
         return None
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
-        """Close what lost bytes and let new connections through."""
-        await restore(context, injection.memory["links"])
+        """Close the connections that lost bytes, as taking off this toxic does, and let new ones through."""
+        await context.backend.links.heal(injection.memory["links"])
         return None
 
 
@@ -221,6 +198,7 @@ class LostReply:
     """What the clients send to the primary arrives and is done; its answers are swallowed, then the links close."""
 
     name: str = "lost-reply"
+    shaking_hands: ShakingHands = shake_hands
     hold_s: float = 1.0
     needs: frozenset[Capability] = frozenset({"links"})
 
@@ -228,11 +206,12 @@ class LostReply:
         """Choose the primary."""
         states, primary = await wait_for_primary(context, self.name)
         links = client_links(primary, context.groups)
+        before = await self.shaking_hands(context.backend, primary, f"probe-{context.now_ns()}")
         memory = {
             "primary": primary,
             "links": links,
             "counters": await counters_of(context, links),
-            "answer": await _hello(context.backend, primary),
+            "answer": before.answer,
         }
         return Injection(targets=(primary,), before=tuple(states), memory=memory)
 
@@ -242,52 +221,15 @@ class LostReply:
         await context.backend.links.add_toxic(injection.memory["links"], toxic)
 
     async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
-        """See that answers were swallowed: by the links' counters, else by a probe that the server answered in vain."""
+        """See answers swallowed: by the links' counters, else by a probe that the server answered in vain."""
         memory, primary = injection.memory, injection.memory["primary"]
         if context.backend.links.counts:
             now = await counters_of(context, memory["links"])
             return bytes_swallowed(memory["counters"], now, "downstream", primary, context.now_ns())
-        return await self._probe_in_vain(context, memory["answer"], primary)
-
-    @staticmethod
-    async def _probe_in_vain(context: FaultContext, before: Answer, primary: str) -> Effect | None:
-        name = f"probe-{context.now_ns()}"
-        hello = {**HELLO, "client": probe_metadata(name)}
-        answer: list[Answer] = []
-
-        async def probe() -> None:
-            answer.append(await ask(context.backend, primary, hello, 0.5))
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(probe)
-            await trio.sleep(0.3)
-            arrived = await known_to_server(context.backend, primary, name)
-        return answer_lost(before, answer[0], primary, context.now_ns(), arrived=arrived)
+        shake = await self.shaking_hands(context.backend, primary, f"probe-{context.now_ns()}")
+        return answer_lost(memory["answer"], shake.answer, primary, context.now_ns(), arrived=shake.arrived)
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
-        """Close the connections whose answers are gone, and let new ones through."""
-        await restore(context, injection.memory["links"])
+        """Close the connections whose answers are gone, as taking off this toxic does, and let new ones through."""
+        await context.backend.links.heal(injection.memory["links"])
         return None
-
-
-def probe_metadata(application_name: str) -> Mapping[str, Any]:
-    """Return the client metadata by which a server knows a connection."""
-    return {
-        "application": {"name": application_name},
-        "driver": {"name": "harness-probe", "version": "1"},
-        "os": {"type": "unknown"},
-    }
-
-
-async def known_to_server(backend: Backend, member: str, application_name: str) -> bool:
-    """Whether the server holds a connection whose client called itself so: it has handled that client's hello."""
-    command = {
-        "aggregate": 1,
-        "pipeline": [
-            {"$currentOp": {"allUsers": True, "idleConnections": True}},
-            {"$match": {"appName": application_name}},
-        ],
-        "cursor": {},
-    }
-    reply = await backend.admin(member, command)
-    return bool(reply["cursor"]["firstBatch"])

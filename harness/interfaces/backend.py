@@ -48,6 +48,9 @@ class Connection:
     members: Mapping[str, str] = field(default_factory=dict)
     """Advertised ``host:port`` to member name."""
     resolve: Mapping[str, str] = field(default_factory=dict)
+    direct: bool = False
+    """Whether to speak to the one seed alone (PyMongo's ``directConnection``), and not to what it advertises: those
+    addresses lead over links. The seed was primary when this was made; after a failover, ask the backend anew."""
 
 
 class Backend(Protocol):

@@ -61,11 +61,11 @@ def backing_of(result: CellResult) -> str:
 
 
 def kinds_of(results: Sequence[CellResult]) -> str:
-    """Return the kinds of anomalies of these cells, most frequent first: ``lost write ×89``."""
+    """Return the kinds of anomalies of these cells, most frequent first: ``lost write (89)``."""
     counts: Counter[str] = Counter()
     for result in results:
         counts.update(result.anomalies)
-    return words.listed([f"{words.kind_words(kind)} ×{count:,}" for kind, count in counts.most_common()], limit=3)
+    return words.listed([f"{words.kind_words(kind)} ({count:,})" for kind, count in counts.most_common()], limit=3)
 
 
 def scenario_report(name: str, backend: str, cells: Sequence[CellReport], text: ScenarioText | None) -> ScenarioReport:

@@ -59,9 +59,12 @@ def build_report(campaign_directory: Path, scenarios: Mapping[str, ScenarioText]
     drafts = draft_findings(results, runs)
     telling = _read_histories(campaign_directory, results, runs, drafts, scenarios)
     runs = {name: replace(run, problem=run.problem or telling.problems.get(name, "")) for name, run in runs.items()}
-    findings = tuple(sorted(telling.findings, key=lambda finding: finding.number))
-    cells = tuple(_cell_report(n, result, runs, findings, telling) for n, result in enumerate(results, start=1))
-    return _assemble(campaign_directory, cells, tuple(runs.values()), findings, telling, scenarios)
+    cells = tuple(_cell_report(n, result, runs, telling) for n, result in enumerate(results, start=1))
+    return _assemble(campaign_directory, cells, tuple(runs.values()), telling, scenarios)
+
+
+def _number(finding: Finding) -> int:
+    return finding.number
 
 
 def _read_runs(campaign: Path) -> Iterator[RunReport]:
@@ -125,7 +128,9 @@ def _read_histories(
                 text = scenarios.get(draft.scenario)
                 telling.findings.append(tell_finding(draft, runs[name], history, text))
         if history is not None:
-            _measure(history, runs[name], cell_of[name], drafts, limit, telling)
+            telling.costs[name] = frames.measure(history)
+            evidence = {i: draft.number for draft in drafts for i in sorted(draft.operations.get(name, ()))}
+            _add_timeline(telling, history, runs[name], _Share(cell=cell_of[name], evidence=evidence, limit=limit))
     return telling
 
 
@@ -137,16 +142,19 @@ def _load(directory: Path, name: str, telling: _Telling) -> History | None:
         return None
 
 
-def _measure(
-    history: History, run: RunReport, cell: int, drafts: Sequence[Draft], limit: int, telling: _Telling
-) -> None:
-    name = run.facts.run
-    frame = frames.operations_frame(history)
-    telling.costs[name] = frames.measure(history, frame)
-    evidence = {index: draft.number for draft in drafts for index in sorted(draft.operations.get(name, ()))}
-    shown = timeline.sample(history.operations, frozenset(evidence), limit)
-    measures = frames.series(frame, timeline.end_of(history) / 1e6)
-    payload = timeline.columns(history, shown, evidence, measures)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Share:
+    """What one run's timeline needs to know of the page: its cell, its findings' operations, its room."""
+
+    cell: int
+    evidence: Mapping[int, int]
+    limit: int
+
+
+def _add_timeline(telling: _Telling, history: History, run: RunReport, share: _Share) -> None:
+    shown = timeline.sample(history.operations, frozenset(share.evidence), share.limit)
+    measures = frames.series(history, timeline.end_of(history) / 1e6)
+    payload = timeline.columns(history, shown, share.evidence, measures)
     notes = []
     total = len(history.operations)
     if len(shown) < total:
@@ -157,9 +165,9 @@ def _measure(
     cell_ = run.facts.cell
     telling.timelines.append(
         Timeline(
-            run=name,
+            run=run.facts.run,
             label=words.sentence(f"{cell_.scenario} {cell_.variant} · {cell_.setting} · {cell_.fault}", 160),
-            cell=cell,
+            cell=share.cell,
             shown=len(shown) if payload else 0,
             total=total,
             payload=payload,
@@ -168,15 +176,13 @@ def _measure(
     )
 
 
-def _cell_report(
-    number: int,
-    result: CellResult,
-    runs: Mapping[str, RunReport],
-    findings: Sequence[Finding],
-    telling: _Telling,
-) -> CellReport:
+def _cell_report(number: int, result: CellResult, runs: Mapping[str, RunReport], telling: _Telling) -> CellReport:
     told = telling_run(result, runs)
-    mine = tuple(f.anchor for f in findings if any(sighting.cell == number for sighting in f.sightings))
+    mine = tuple(
+        f.anchor
+        for f in sorted(telling.findings, key=_number)
+        if any(sighting.cell == number for sighting in f.sightings)
+    )
     anchor = f"cell-{number}"
     return CellReport(
         number=number,
@@ -199,7 +205,6 @@ def _assemble(
     campaign: Path,
     cells: tuple[CellReport, ...],
     runs: tuple[RunReport, ...],
-    findings: tuple[Finding, ...],
     telling: _Telling,
     scenarios: Mapping[str, ScenarioText],
 ) -> Report:
@@ -217,7 +222,7 @@ def _assemble(
         counts=counts,
         badges=_badges(runs, evidence),
         scenarios=_scenario_reports(cells, scenarios),
-        findings=findings,
+        findings=tuple(sorted(telling.findings, key=_number)),
         cells=cells,
         runs=runs,
         timelines=timelines,
@@ -255,7 +260,7 @@ def _badges(runs: Sequence[RunReport], evidence: Evidence) -> tuple[Count, ...]:
         ("operations", words.number(evidence.operations)),
         ("effective strikes", f"{evidence.effective_strikes} of {evidence.strikes}" if evidence.strikes else ""),
         ("runs", words.number(len(facts))),
-        ("load", words.duration(sum(f.duration_s for f in facts) * 1e6).removesuffix(" s").split(".")[0] + " s"),
+        ("load", f"{sum(f.duration_s for f in facts):,.0f} s"),
         ("backend", _joined(f.cell.backend for f in facts)),
         ("mongod", _joined(f.versions.get("mongod", "") for f in facts)),
         ("members", _joined(str(f.members) for f in facts)),

@@ -141,7 +141,7 @@ def tell_finding(draft: Draft, run: RunReport | None, history: History | None, t
     told = _bounded(tell_operations(evidence, windows))
     strikes = strikes_around(evidence, windows)
     others = [seen for seen in draft.seen if seen.anomaly is not anomaly]
-    standing, unjudged = _other_guarantees(draft, run, text)
+    standing, unjudged = _other_guarantees(run, text)
     return Finding(
         anchor=draft.anchor,
         number=draft.number,
@@ -174,9 +174,7 @@ def _line(seen: Seen) -> str:
     return words.sentence(last, 240)
 
 
-def _other_guarantees(
-    draft: Draft, run: RunReport | None, text: ScenarioText | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _other_guarantees(run: RunReport | None, text: ScenarioText | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     guarantees = text.guarantees if text else {}
     standing, unjudged = [], []
     for verdict in run.verdict.verdicts if run and run.verdict else ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,10 @@ def load_window(history: History) -> tuple[float, float]:
     return begin, max(begin, times.get("heal", max(starts, default=begin)))
 
 
-def measure(history: History, frame: pd.DataFrame) -> Cost:
+def measure(history: History) -> Cost:
     """Return throughput and latency of acknowledged operations, and the seconds without any."""
     begin, end = load_window(history)
+    frame = operations_frame(history)
     acknowledged = frame[frame["status"] == "ok"]
     latency = acknowledged["latency_ms"].dropna()
     quantiles = {name: float(latency.quantile(q)) if len(latency) else None for name, q in QUANTILES}
@@ -82,14 +84,15 @@ def unavailable_seconds(acknowledged: pd.DataFrame, begin: float, end: float) ->
     """Return the seconds between ``begin`` and ``end`` that lie in gaps without an acknowledged operation."""
     inside = acknowledged["second"][(acknowledged["second"] >= begin) & (acknowledged["second"] <= end)]
     moments = [begin, *sorted(float(second) for second in inside), end]
-    gaps = (later - earlier for earlier, later in zip(moments, moments[1:], strict=False))
+    gaps = (later - earlier for earlier, later in itertools.pairwise(moments))
     return sum(gap for gap in gaps if gap >= UNAVAILABLE_GAP_S)
 
 
-def series(frame: pd.DataFrame, end_s: float) -> Series:
+def series(history: History, end_s: float) -> Series:
     """Return the measures of a run that lasted ``end_s`` seconds, in at most :data:`MAXIMUM_BINS` bins."""
     bin_s = next((width for width in BIN_WIDTHS_S if end_s / width <= MAXIMUM_BINS), BIN_WIDTHS_S[-1])
     bins = max(1, int(end_s / bin_s) + 1)
+    frame = operations_frame(history)
     numbered = frame.assign(bin=(frame["second"] // bin_s).clip(0, bins - 1).astype(int))
     rate = {}
     for status in STATUSES:

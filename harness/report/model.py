@@ -189,7 +189,7 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """May I adopt this variant, and under which settings?"""
+    """The answer on one variant: whether it may be adopted, and under which settings."""
 
     variant: str
     about: str

@@ -105,8 +105,9 @@ def _tell_attempt(call: DatabaseCall, number: int, attempt: Attempt) -> CallText
     ended = "never answered" if attempt.end_ns is None else words.seconds(micro(attempt.end_ns))
     retry = f", retry {number} by the driver" if number else ""
     answered = attempt.failure is None or attempt.failure.answered
+    sent = f"{words.sentence(attempt.command, 60)} to {words.sentence(attempt.server, 60)}"
     return CallText(
-        title=f"{words.sentence(attempt.command, 60)} to {words.sentence(attempt.server, 60)}, {started} to {ended}{retry}",
+        title=f"{sent}, {started} to {ended}{retry}",
         call=words.sentence(call.name, 80),
         request=words.document(attempt.request),
         answer=_answer(attempt),

@@ -182,7 +182,8 @@ class Campaign:
         plan = self.plan
         if not plan.until_violated:
             return [(repeat, plan.duration_s) for repeat in range(plan.runs)]
-        lengths, left = [], plan.duration_s * plan.runs
+        lengths: list[tuple[int, float]] = []
+        left = plan.duration_s * plan.runs
         while left > 0:
             lengths.append((len(lengths), min(CHUNK_S, left)))
             left -= CHUNK_S

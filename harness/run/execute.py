@@ -30,7 +30,7 @@ from harness.run.judge import judge_run
 from harness.run.log import RunLog
 from harness.run.observe import watch_primary
 from harness.run.progress import ProgressListener, Snapshot
-from harness.run.scenario_calls import run_final_reads, run_setup
+from harness.run.scenario_calls import Site, run_final_reads, run_setup
 from harness.scenario.load import LoadedScenario
 from harness.seed import stream
 
@@ -131,7 +131,7 @@ class _Run:
 
     async def _phases(self) -> None:
         self._enter("setup")
-        await run_setup(self.request.loaded, self.facts, self.backend.observer_connection(), self.database, self.clock)
+        await run_setup(self._site())
         try:
             await self._load()
             self._enter("quiet")
@@ -257,9 +257,17 @@ class _Run:
         await self.backend.drain(self.facts.run, DRAIN_TIMEOUT_S)
         await self.backend.links.heal(links)
 
+    def _site(self) -> Site:
+        return Site(
+            loaded=self.request.loaded,
+            facts=self.facts,
+            connection=self.backend.observer_connection(),
+            database=self.database,
+            clock=self.clock,
+        )
+
     async def _final_reads(self) -> None:
-        connection = self.backend.observer_connection()
-        values = await run_final_reads(self.request.loaded, self.facts, connection, self.database, self.clock)
+        values = await run_final_reads(self._site())
         for name, value in values.items():
             self.journal.append(FinalRead(name=name, value=value))
 

@@ -6,7 +6,8 @@ An exception of theirs is a mistake in the scenario file.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import trio
@@ -23,39 +24,47 @@ from harness.scenario.record import Context, Scenario
 from harness.seed import stream
 from harness.settings import Settings, parse_settings
 
+OwnFunction = Callable[[Context], Coroutine[Any, Any, Any]]
+
 OWN_SETTINGS = Settings(w="majority", read_concern_level="majority")
 
 
-async def run_setup(
-    loaded: LoadedScenario, facts: RunFacts, connection: Connection, database: str, clock: RunClock
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a scenario's own functions are called: a run, its database and a way to it."""
+
+    loaded: LoadedScenario
+    facts: RunFacts
+    connection: Connection
+    database: str
+    clock: RunClock
+
+
+async def run_setup(site: Site) -> None:
     """Run the scenario's setup. Raises ScenarioError if it raises."""
-    if loaded.scenario.setup is not None:
-        await trio.to_thread.run_sync(_call, "setup", loaded, facts, connection, database, clock)
+    if site.loaded.scenario.setup is not None:
+        await trio.to_thread.run_sync(_call, site, "setup", site.loaded.scenario.setup)
 
 
-async def run_final_reads(
-    loaded: LoadedScenario, facts: RunFacts, connection: Connection, database: str, clock: RunClock
-) -> Mapping[str, Any]:
+async def run_final_reads(site: Site) -> Mapping[str, Any]:
     """Return what the scenario's final reads read, by name. Raises ScenarioError if they raise."""
-    if loaded.scenario.final_reads is None:
+    scenario = site.loaded.scenario
+    if scenario.final_reads is None:
         return {}
-    values = await trio.to_thread.run_sync(_call, "final_reads", loaded, facts, connection, database, clock)
+    values = await trio.to_thread.run_sync(_call, site, "final_reads", scenario.final_reads)
     if not isinstance(values, Mapping):
         raise ScenarioError(
-            f"final_reads of scenario {loaded.scenario.name!r} returned {type(values).__name__}",
+            f"final_reads of scenario {scenario.name!r} returned {type(values).__name__}",
             next_step="return a map of names to what was read",
         )
     return values
 
 
-def _call(
-    what: str, loaded: LoadedScenario, facts: RunFacts, connection: Connection, database: str, clock: RunClock
-) -> Any:
-    scenario = loaded.scenario
+def _call(site: Site, what: str, function: OwnFunction) -> Any:
+    scenario, facts = site.loaded.scenario, site.facts
     cancel = CancelFlag()
-    recorder = Recorder(clock, cancel, connection.members)
-    client = open_client(connection, OWN_SETTINGS, application_name=f"{facts.run}-{what}", recorder=None)
+    recorder = Recorder(site.clock, cancel, site.connection.members)
+    client = open_client(site.connection, OWN_SETTINGS, application_name=f"{facts.run}-{what}", recorder=None)
     random_stream = stream(facts.seed, what)
     env = ThreadEnv(cancel, random_stream, 0, recorder)
     try:
@@ -63,20 +72,20 @@ def _call(
             scenario,
             facts.cell.variant,
             parse_settings(facts.cell.setting),
-            database=client.get_database(database),
+            database=client.get_database(site.database),
             env=env,
             random_stream=random_stream,
             clients=facts.clients,
         )
-        return _guarded(what, scenario, getattr(scenario, what), context)
+        return _guarded(what, scenario, function, context)
     finally:
         env.close()
         client.close_now()
 
 
-def _guarded(what: str, scenario: Scenario, function: Callable[[Context], Awaitable[Any]], context: Context) -> Any:
+def _guarded(what: str, scenario: Scenario, function: OwnFunction, context: Context) -> Any:
     try:
-        return plain(run_coroutine(function(context)))  # type: ignore[arg-type]
+        return plain(run_coroutine(function(context)))
     except HarnessError:
         raise
     except Exception as error:

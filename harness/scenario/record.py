@@ -7,7 +7,7 @@ pattern API and ``env``).
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -85,9 +85,9 @@ def _setting_matches(text: str, settings: Settings) -> bool:
 Workload = Callable[[random.Random, int], Iterator[Call]]
 """``workload(random, client)`` yields the calls of one client, without end; drawn from ``random`` alone."""
 
-SetupFunction = Callable[[Context], Awaitable[None]]
-FinalReads = Callable[[Context], Awaitable[Mapping[str, Any]]]
-OperationFunction = Callable[..., Awaitable[Any]]
+SetupFunction = Callable[[Context], Coroutine[Any, Any, None]]
+FinalReads = Callable[[Context], Coroutine[Any, Any, Mapping[str, Any]]]
+OperationFunction = Callable[..., Coroutine[Any, Any, Any]]
 """``await function(context, **arguments)``: calls the pattern; what it returns or raises is the result."""
 
 

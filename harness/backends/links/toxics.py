@@ -343,7 +343,9 @@ class Chain:
     def next_ns(self) -> int | None:
         """Return when :meth:`advance` has something to do next; None where only an arrival gives it some."""
         times = [place.leaving[0].at_ns for place in self._places if place.leaving]
-        times += [place.stage.deadline_ns for place in self._places if place.stage.deadline_ns is not None]
+        for place in self._places:
+            if place.stage.deadline_ns is not None and not place.ended:
+                times.append(place.stage.deadline_ns)
         return min(times, default=None)
 
     def dismantle(self) -> list[Chunk | Ending]:

@@ -124,7 +124,7 @@ def _version_of(path: Path, source: str) -> str:
 
 def _run_version(path: Path, source: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
+        return subprocess.run(  # noqa: S603 - the user's own choice of a mongod
             [str(path), "--version"],
             capture_output=True,
             text=True,

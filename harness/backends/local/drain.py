@@ -71,6 +71,7 @@ async def _entries(channel: MemberChannel, prefix: str, timeout_s: float) -> lis
             "aggregate": 1,
             "pipeline": [{"$currentOp": options}, {"$match": {"appName": {"$regex": f"^{re.escape(prefix)}"}}}],
             "cursor": {"batchSize": 10_000},
+            "$readPreference": {"mode": "primaryPreferred"},
         },
         timeout_s=timeout_s,
     )

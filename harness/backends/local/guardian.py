@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 KILL_TIMEOUT_S = 10.0
@@ -48,7 +49,7 @@ class _Servers:
         if present is not None and present.poll() is None:
             return {"error": f"{request['member']} is running already, as process {present.pid}"}
         parent = os.getpid()
-        with open(request["output"], "ab") as output:
+        with Path(request["output"]).open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - the arguments are the harness's own
                 request["arguments"],
                 env={**os.environ, **request["environment"]},
@@ -111,7 +112,7 @@ def main() -> None:
     owner, directory = int(sys.argv[1]), sys.argv[2]
     # A socket of the harness must not be inherited by the servers, or its end would go unnoticed.
     control = socket.socket(fileno=os.dup(0))
-    with open(os.devnull, "rb") as nothing:
+    with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     try:
         owner_descriptor: int | None = os.pidfd_open(owner)

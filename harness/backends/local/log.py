@@ -11,14 +11,14 @@ _BLOCK_BYTES = 65_536
 _SHOWN_CHARACTERS = 240
 
 
-def last_lines(path: Path, count: int) -> tuple[str, ...]:
-    """Return the last lines of a file, read from its end; none where it cannot be read."""
+def last_lines(path: Path, count: int, *, after: int = 0) -> tuple[str, ...]:
+    """Return the last lines of a file that stand ``after`` that many bytes; none where it cannot be read."""
     data = b""
     try:
         with path.open("rb") as file:
             position = file.seek(0, os.SEEK_END)
-            while position > 0 and data.count(b"\n") <= count:
-                start = max(position - _BLOCK_BYTES, 0)
+            while position > after and data.count(b"\n") <= count:
+                start = max(position - _BLOCK_BYTES, after)
                 file.seek(start)
                 data = file.read(position - start) + data
                 position = start
@@ -38,6 +38,12 @@ def in_words(line: str) -> str:
     attributes = json.dumps(entry["attr"]) if "attr" in entry else ""
     text = f"{str(time)[11:23]} {severity} {component}: {message} {attributes}".rstrip()
     return text[:_SHOWN_CHARACTERS]
+
+
+def for_reader(lines: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return the last ``count`` lines in words, without the stack frames that a crash writes after its reason."""
+    told = [line for line in lines if '"msg":"  Frame' not in line and '"msg":"BACKTRACE"' not in line]
+    return tuple(in_words(line) for line in told[-count:])
 
 
 def says_port_taken(lines: Sequence[str]) -> bool:

@@ -38,7 +38,7 @@ def member_state(
     process_id: int | None,
 ) -> MemberState:
     """Return the state that a reply of ``replSetGetStatus`` describes."""
-    own = next((entry for entry in status["members"] if entry.get("self")), {})
+    own: Mapping[str, Any] = next((entry for entry in status["members"] if entry.get("self")), {})
     up = (entry["name"] for entry in status["members"] if entry.get("health"))
     applied = status.get("optimes", {}).get("appliedOpTime")
     return MemberState(

@@ -52,8 +52,8 @@ class Guardian:
         try:
             with theirs, (self._directory / "guardian.log").open("ab") as output:
                 # A session of its own: ctrl-C at the terminal reaches the harness alone, which then ends the set.
-                self._process = subprocess.Popen(
-                    command, stdin=theirs, stdout=output, stderr=output, start_new_session=True
+                self._process = subprocess.Popen(  # noqa: S603 - this interpreter and a file of the harness
+                    command, stdin=theirs.fileno(), stdout=output, stderr=output, start_new_session=True
                 )
         except OSError as error:
             ours.close()

@@ -9,11 +9,13 @@ which the others ask for the configuration a second time. A server that lacks a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import trio
 
+from harness.backends.local.tasks import run_together
 from harness.backends.local.wire import CommandFailedError, MemberChannel
 from harness.errors import BackendError
 from harness.interfaces.backend import MemberState
@@ -61,11 +63,11 @@ async def initiate(channels: Sequence[MemberChannel], document: Mapping[str, Any
     The first member becomes primary. Raises BackendError; has no time limit of its own beside the commands'.
     """
     first, *others = channels
-    await _each(others, _shorten_waits)
+    await run_together(*(partial(_shorten_waits, channel) for channel in others))
     await first.command("admin", {"replSetInitiate": dict(document)}, timeout_s=_INITIATE_TIMEOUT_S)
     await _step_up(first)
     await majority_write(first)
-    await _each(others, _restore_waits)
+    await run_together(*(partial(_restore_waits, channel) for channel in others))
 
 
 async def majority_write(primary: MemberChannel) -> None:
@@ -115,14 +117,6 @@ async def _step_up(member: MemberChannel) -> None:
         reply = await member.command("admin", {"hello": 1}, timeout_s=_COMMAND_TIMEOUT_S)
         if reply.get("isWritablePrimary"):
             return
-
-
-async def _each(
-    channels: Iterable[MemberChannel], action: Callable[[MemberChannel], Awaitable[None]]
-) -> None:
-    async with trio.open_nursery() as nursery:
-        for channel in channels:
-            nursery.start_soon(action, channel)
 
 
 async def _shorten_waits(channel: MemberChannel) -> None:

@@ -1,0 +1,201 @@
+"""Linearizability of one object or of many, each judged by itself: real time, closed intervals, every model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.checkers import story
+from harness.checkers.findings import Findings
+from harness.checkers.frozen import freeze
+from harness.checkers.models import ILLEGAL, UNKNOWN, Entry, Model, Step, Witness
+from harness.checkers.search import search, verify_linearization
+from harness.checkers.shrink import shrink
+from harness.clock import FOREVER_NS
+from harness.errors import CheckError
+from harness.history import History
+from harness.interfaces.checker import Checker
+from harness.operation import Operation
+from harness.verdict import Verdict
+
+DEFAULT_BUDGET_STEPS = 2_000_000
+"""Steps of search for all keys together; beyond it the verdict is ``unknown``."""
+
+_SHRINK_BUDGET_STEPS = 300_000
+_FRONTIER_SENTENCES = 5
+
+
+@dataclass(slots=True)
+class _Tally:
+    orders: list[dict[str, Any]] = field(default_factory=list)
+    steps: int = 0
+    operations: int = 0
+    required: int = 0
+    undecided: list[str] = field(default_factory=list)
+
+
+def entries_of(
+    history: History,
+    step: Callable[[Operation], Step | None],
+    key: Callable[[Operation], Hashable] = lambda _: None,
+) -> dict[Hashable, list[Entry]]:
+    """Return the entries of each key: operations that failed are left out, those of unknown outcome are optional."""
+    groups: defaultdict[Hashable, list[Entry]] = defaultdict(list)
+    for operation in history.operations:
+        if operation.status == "fail":
+            continue
+        taken = step(operation)
+        if taken is not None:
+            groups[freeze(key(operation))].append(_entry(operation, taken))
+    return dict(groups)
+
+
+def _entry(operation: Operation, step: Step) -> Entry:
+    required = operation.status == "ok"
+    return Entry(
+        index=operation.index,
+        start_ns=operation.start_ns,
+        end_ns=operation.end_ns if required else FOREVER_NS,
+        step=Step(step.kind, freeze(step.value), freeze(step.result) if required else UNKNOWN),
+        required=required,
+    )
+
+
+def linearizable(
+    model: Model,
+    *,
+    step: Callable[[Operation], Step | None],
+    key: Callable[[Operation], Hashable] = lambda _: None,
+    initial: Callable[[Any], Any] | None = None,
+    budget_steps: int = DEFAULT_BUDGET_STEPS,
+    name: str = "linearizability",
+    guarantee: str = "Each operation takes effect at one moment between its call and its return.",
+) -> Checker:
+    """Return the checker that looks for an order of the operations that respects real time and fits ``model``.
+
+    ``step(operation)`` says what an operation did (None: not judged here); ``key(operation)`` names the object, and
+    each object is judged by itself; ``initial(key)`` gives the state that it starts with, where that is not the
+    model's. An operation with status ``fail`` is left out; one with ``info`` took effect once after its start, or
+    never, and the result that ``step`` gives for it is not looked at. Only what promises linearizability belongs here:
+    acknowledged effective writes and linearizable reads.
+
+    ``holds`` comes with an order for each key, verified anew by :func:`verify_linearization`. ``violated`` comes with a
+    smallest set of operations and why they fit no order: ``stale-read``, ``phantom-read``, ``duplicate-version``,
+    ``version-gap``, ``wrong-document``, ``not-linearizable``. Beyond ``budget_steps`` it is ``unknown``.
+
+    Example::
+
+        linearizable(
+            versioned_document(version=1),
+            step=lambda operation: Step("write", operation.arguments["text"], (operation.result["v"],
+                operation.result["text"])) if operation.status == "ok" else Step("write", operation.arguments["text"]),
+            key=lambda operation: operation.arguments["id"],
+        )
+    """
+
+    def check(history: History) -> Verdict:
+        findings, tally = Findings(guarantee), _Tally()
+        for value, entries in entries_of(history, step, key).items():
+            start = model.initial if initial is None else freeze(initial(value))
+            tally.operations += len(entries)
+            tally.required += sum(entry.required for entry in entries)
+            witness = _decide(entries, model, start, value, budget_steps, tally)
+            if witness is not None:
+                _report(history, witness, value, findings)
+        return findings.conclude(
+            name,
+            operations=tally.operations,
+            steps=tally.steps,
+            unknown=_unknown(tally),
+            certificate={"model": model.name, "orders": tally.orders},
+            model_broken="linearizability",
+        )
+
+    return Checker(name=name, guarantee=guarantee, check=check)
+
+
+def _unknown(tally: _Tally) -> str:
+    if not tally.required:
+        return "no completed operation to judge"
+    return tally.undecided[0] if tally.undecided else ""
+
+
+def _decide(
+    entries: Sequence[Entry], model: Model, initial: Any, key: Any, budget: int, tally: _Tally
+) -> Witness | None:
+    """Note the order or what stayed open in ``tally``; return the witness where there is no order."""
+    decision = model.decide(entries, initial) if model.decide else None
+    if decision is not None and decision.witness is not None:
+        return decision.witness
+    if decision is not None:
+        _certify(entries, decision.order, model, initial, key, tally)
+        return None
+    result = search(entries, model, initial, budget - tally.steps)
+    tally.steps += result.steps
+    if result.order is not None:
+        _certify(entries, result.order, model, initial, key, tally)
+    elif result.exhausted:
+        return _explain(entries, model, initial)
+    else:
+        tally.undecided.append(
+            f"the search for an order stopped at its budget of {budget:,} steps, on {story.short(key)} with "
+            f"{len(entries)} operations; the longest order that fitted had {len(result.longest)}"
+        )
+    return None
+
+
+def _certify(
+    entries: Sequence[Entry], order: Sequence[Entry], model: Model, initial: Any, key: Any, tally: _Tally
+) -> None:
+    indexes = [entry.index for entry in order]
+    problem = verify_linearization(entries, indexes, model, initial)
+    if problem:
+        raise CheckError(
+            f"the order found for {story.short(key)} is no linearization: {problem}",
+            next_step="this is a defect of the checker: please report it with the stored run",
+        )
+    tally.orders.append({"key": key, "order": indexes})
+
+
+def _explain(entries: Sequence[Entry], model: Model, initial: Any) -> Witness:
+    """Return the smallest set that fits no order, the longest order that fits, and why nothing can follow it."""
+    small = shrink(entries, model, initial, _SHRINK_BUDGET_STEPS)
+    longest = search(small, model, initial, _SHRINK_BUDGET_STEPS).longest
+    state = initial
+    for entry in longest:
+        state = model.apply(state, entry.step)
+    order = " then ".join(str(entry.index) for entry in longest) or "none at all"
+    rest = [entry for entry in small if entry.required and entry not in longest]
+    limit = min((entry.end_ns for entry in rest), default=FOREVER_NS)
+    frontier = [entry for entry in rest if entry.start_ns <= limit]
+    return Witness(
+        kind="not-linearizable",
+        entries=small,
+        story=(
+            f"The longest order of these {len(small)} operations that fits is {order}; "
+            f"after it {model.describe_state(state)}.",
+            *(_cannot_follow(entry, model, state) for entry in frontier[:_FRONTIER_SENTENCES]),
+        ),
+    )
+
+
+def _cannot_follow(entry: Entry, model: Model, state: Any) -> str:
+    if model.apply(state, entry.step) is ILLEGAL:
+        return f"Operation {entry.index} cannot come next: its result does not fit there."
+    return f"Operation {entry.index} could come next, but then what must follow it does not fit."
+
+
+def _report(history: History, witness: Witness, key: Any, findings: Findings) -> None:
+    operations = [history.operation(entry.index) for entry in witness.entries]
+
+    def tell() -> tuple[str, ...]:
+        shown = sorted(operations, key=lambda operation: operation.start_ns)
+        return (
+            *(f"Operation {operation.index}: {story.interval(operation)}." for operation in shown),
+            *witness.story,
+            *(f"Operation {o.index} began {story.fault_context(history, o.start_ns)}." for o in shown[-1:]),
+        )
+
+    findings.add(witness.kind, tell, operations, key=key)

@@ -1,0 +1,197 @@
+"""Lost updates: every acknowledged change of a number is in its final value, and none of them was overwritten."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.checkers import story
+from harness.checkers.findings import Findings, missing_final
+from harness.checkers.frozen import freeze
+from harness.history import History
+from harness.interfaces.checker import Checker
+from harness.operation import Operation
+from harness.verdict import Verdict
+
+_PAIRS_LISTED = 5
+_MOST_SUMS_BITS = 4_000_000
+"""Width of the set of reachable sums up to which it is kept exactly; beyond it only its bounds count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """A change by ``delta`` of the number ``key``; ``base`` is the version or value that it was computed from.
+
+    Leave ``base`` out (None) for a blind increment, and where it is not known.
+    """
+
+    key: Hashable
+    delta: int = 1
+    base: Hashable = None
+
+
+@dataclass(slots=True)
+class _Account:
+    acknowledged: list[tuple[Operation, Update]] = field(default_factory=list)
+    indeterminate: list[tuple[Operation, Update]] = field(default_factory=list)
+
+    @property
+    def acknowledged_sum(self) -> int:
+        return sum(update.delta for _, update in self.acknowledged)
+
+    def overwritten(self) -> list[tuple[Operation, Operation]]:
+        """Pairs of acknowledged updates that were computed from the same base: the later one did not see the other."""
+        first: dict[Hashable, Operation] = {}
+        pairs = []
+        for operation, update in self.acknowledged:
+            base = freeze(update.base)
+            if base is None:
+                continue
+            if base in first:
+                pairs.append((first[base], operation))
+            else:
+                first[base] = operation
+        return pairs
+
+
+def lost_updates(
+    *,
+    update: Callable[[Operation], Update | None],
+    final: Callable[[Mapping[str, Any]], Mapping[Any, int]],
+    initial: Callable[[Any], int] = lambda _: 0,
+    needs_final: tuple[str, ...] = (),
+    name: str = "lost-updates",
+    guarantee: str = "No acknowledged update is lost.",
+) -> Checker:
+    """Return the checker that adds up acknowledged updates and holds the sum against the final value.
+
+    ``update(operation)`` says what an operation added, whatever came of it (None: no update); ``final(final)`` gives
+    the final value of each key, and ``initial(key)`` what it began with. Updates of unknown outcome may count once or
+    not at all, in any combination. Two acknowledged updates of one key that were computed from the same ``base`` are
+    a lost update whatever the final value is, and the witness of it.
+
+    Anomalies, one for each key: ``lost-update`` with the number of updates, ``doubled-update``.
+
+    Example::
+
+        lost_updates(
+            update=lambda operation: Update(key=operation.arguments["id"], base=operation.arguments["seen_version"]),
+            final=lambda final: {document["_id"]: document["count"] for document in final["counters"]},
+            needs_final=("counters",),
+        )
+    """
+
+    def check(history: History) -> Verdict:
+        accounts = _accounts(history, update)
+        reason = missing_final(history, needs_final)
+        values = {} if reason else {freeze(key): value for key, value in final(history.final).items()}
+        findings = Findings(guarantee)
+        for key, account in accounts.items():
+            if reason:
+                _report_pairs(history, key, account, findings)
+            else:
+                _judge(history, key, account, initial(key), values.get(key), findings)
+        acknowledged = sum(len(account.acknowledged) for account in accounts.values())
+        return findings.conclude(
+            name,
+            operations=acknowledged + sum(len(account.indeterminate) for account in accounts.values()),
+            unknown=reason or ("" if acknowledged else "no update was acknowledged: there is nothing to judge"),
+            certificate={"acknowledged_updates": acknowledged, "keys": len(accounts)},
+            model_broken="cursor stability",
+        )
+
+    return Checker(name=name, guarantee=guarantee, check=check, needs_final=needs_final)
+
+
+def _accounts(history: History, update: Callable[[Operation], Update | None]) -> dict[Hashable, _Account]:
+    accounts: defaultdict[Hashable, _Account] = defaultdict(_Account)
+    for operation in history.operations:
+        change = None if operation.status == "fail" else update(operation)
+        if change is None:
+            continue
+        account = accounts[freeze(change.key)]
+        (account.acknowledged if operation.status == "ok" else account.indeterminate).append((operation, change))
+    return dict(accounts)
+
+
+def _judge(
+    history: History, key: Hashable, account: _Account, initial: int, value: int | None, findings: Findings
+) -> None:
+    if not account.acknowledged and value is None:
+        return
+    expected = initial + account.acknowledged_sum
+    reached = (value or 0) - initial - account.acknowledged_sum
+    pairs = account.overwritten()
+    if value is not None and not pairs and _reachable([update.delta for _, update in account.indeterminate], reached):
+        return
+    kind = "doubled-update" if not pairs and value is not None and _beyond(account, reached) else "lost-update"
+    unit = f" and {len(account.indeterminate)} of unknown outcome" if account.indeterminate else ""
+    count = len(account.acknowledged)
+    ended = "is not there at the end" if value is None else f"ended at {value}"
+
+    def tell() -> tuple[str, ...]:
+        return (
+            f"{count} acknowledged updates{unit} of {story.short(key)} should have taken it from {initial} to "
+            f"{expected}{' or what those of unknown outcome add' if unit else ''}; it {ended}.",
+            *_pair_sentences(history, pairs),
+        )
+
+    evidence = [operation for pair in pairs for operation in pair] or [
+        operation for operation, _ in account.acknowledged
+    ]
+    findings.add(
+        kind,
+        tell,
+        evidence[: 2 * _PAIRS_LISTED],
+        key=key,
+        acknowledged=count,
+        indeterminate=len(account.indeterminate),
+        expected=expected,
+        final=value,
+        missing=expected - (initial if value is None else value),
+        overwritten=len(pairs),
+    )
+
+
+def _report_pairs(history: History, key: Hashable, account: _Account, findings: Findings) -> None:
+    pairs = account.overwritten()
+    if pairs:
+        findings.add(
+            "lost-update",
+            lambda: _pair_sentences(history, pairs),
+            [operation for pair in pairs[:_PAIRS_LISTED] for operation in pair],
+            key=key,
+            overwritten=len(pairs),
+        )
+
+
+def _pair_sentences(history: History, pairs: list[tuple[Operation, Operation]]) -> tuple[str, ...]:
+    if not pairs:
+        return ()
+    one, other = pairs[0]
+    return (
+        f"{len(pairs)} acknowledged updates were computed from a base that another acknowledged update had used.",
+        story.acknowledged(history, one),
+        story.acknowledged(history, other),
+        f"Operations {one.index} and {other.index} were computed from the same base, so neither saw the other.",
+    )
+
+
+def _beyond(account: _Account, reached: int) -> bool:
+    return reached > sum(max(0, update.delta) for _, update in account.indeterminate)
+
+
+def _reachable(deltas: list[int], target: int) -> bool:
+    """Whether some of ``deltas`` add up to ``target``; where there are too many sums, whether it is within bounds."""
+    low = sum(delta for delta in deltas if delta < 0)
+    high = sum(delta for delta in deltas if delta > 0)
+    if not low <= target <= high:
+        return False
+    if high - low > _MOST_SUMS_BITS:
+        return True
+    sums = 1
+    for delta in deltas:
+        sums |= sums << abs(delta)
+    return bool((sums >> (target - low)) & 1)

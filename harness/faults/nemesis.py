@@ -1,0 +1,165 @@
+"""The nemesis: strikes as the schedule says, watches for effects, heals, and puts all of it on record.
+
+It is a trio task beside the load. Whatever happens to it, every strike that began is healed before it returns: by its
+end, by an error, or by cancellation (ctrl-C, the load's end, a violation found).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from harness.clock import RunClock
+from harness.errors import FaultError, HarnessError
+from harness.facts import Effect
+from harness.faults.schedule import Strike
+from harness.interfaces.fault import Fault, FaultContext, Injection
+from harness.journal import FaultHealed, FaultStarted, JournalEvent
+
+OBSERVE_INTERVAL_S = 0.1
+INJECT_TIMEOUT_S = 8.0
+HEAL_TIMEOUT_S = 30.0
+"""How long healing one strike may take before the set is given up; a restart takes one to three seconds."""
+HEAL_RETRY_INTERVAL_S = 0.3
+
+_EXPECTED = (HarnessError, OSError)
+"""What a strike may meet with without being the harness's own mistake."""
+
+ContextFor = Callable[[Fault], FaultContext]
+
+
+async def run_nemesis(
+    strikes: Sequence[Strike],
+    context_for: ContextFor,
+    journal_append: Callable[[JournalEvent], None],
+    clock: RunClock,
+    on_status: Callable[[str], None],
+) -> None:
+    """Carry out ``strikes``, their times counted from this call; return when all are healed.
+
+    ``context_for`` is called once for each fault. Each strike appends FaultStarted just before it is injected and
+    FaultHealed with the effects that were seen. A strike that could not be injected is on record with its error and
+    without effect, and ends nothing. ``on_status`` gets ``NAME on TARGETS`` and ``NAME healed``.
+
+    Raises FaultError if a strike could not be healed: the set is not fit for use then.
+    """
+    nemesis = _Nemesis(journal_append=journal_append, clock=clock, on_status=on_status)
+    by_fault: defaultdict[str, list[Strike]] = defaultdict(list)
+    for strike in strikes:
+        by_fault[strike.fault.name].append(strike)
+    async with trio.open_nursery() as nursery:
+        for of_one in by_fault.values():
+            nursery.start_soon(nemesis.strike_in_turn, of_one, context_for(of_one[0].fault))
+    if nemesis.unhealed:
+        raise FaultError(
+            f"could not heal {'; '.join(nemesis.unhealed)}",
+            next_step="the set is stopped; run again, and see the members' logs if it happens again",
+        )
+
+
+@dataclass(kw_only=True)
+class _Nemesis:
+    journal_append: Callable[[JournalEvent], None]
+    clock: RunClock
+    on_status: Callable[[str], None]
+    began: float = field(default_factory=trio.current_time)
+    turn: trio.Lock = field(default_factory=trio.Lock)
+    """Held while a strike changes the set: a backend is changed by one task at a time."""
+    unhealed: list[str] = field(default_factory=list)
+
+    async def strike_in_turn(self, strikes: Sequence[Strike], context: FaultContext) -> None:
+        for strike in strikes:
+            await trio.sleep_until(self.began + strike.at_s)
+            await self._strike(strike, context)
+
+    async def _strike(self, strike: Strike, context: FaultContext) -> None:
+        fault = strike.fault
+        try:
+            injection = await fault.aim(context)
+        except _EXPECTED as error:
+            self._journal_start(strike, ())
+            self._journal_end(strike, [], [_text(error)])
+            return
+        effects: list[Effect] = []
+        problems: list[str] = []
+        self._journal_start(strike, injection.targets)
+        try:
+            await self._hold(strike, context, injection, effects, problems)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._heal(fault, context, injection, effects, problems)
+                self._journal_end(strike, effects, problems)
+
+    async def _hold(
+        self, strike: Strike, context: FaultContext, injection: Injection, effects: list[Effect], problems: list[str]
+    ) -> None:
+        try:
+            async with self.turn:
+                # Shielded: an order to a proxy or server that is given up half way leaves its channel in disorder.
+                with trio.move_on_after(INJECT_TIMEOUT_S, shield=True) as scope:
+                    await strike.fault.inject(context, injection)
+        except _EXPECTED as error:
+            problems.append(_text(error))
+            return
+        if scope.cancelled_caught:
+            problems.append(f"not injected within {INJECT_TIMEOUT_S:.0f} s")
+            return
+        with trio.move_on_after(strike.hold_s):
+            await _watch(strike.fault, context, injection, effects)
+            await trio.sleep_forever()
+
+    async def _heal(
+        self, fault: Fault, context: FaultContext, injection: Injection, effects: list[Effect], problems: list[str]
+    ) -> None:
+        last = f"{fault.name}: not healed within {HEAL_TIMEOUT_S:.0f} s"
+        with trio.move_on_after(HEAL_TIMEOUT_S):
+            while True:
+                try:
+                    async with self.turn:
+                        late = await fault.heal(context, injection)
+                except _EXPECTED as error:
+                    last = _text(error)
+                    await trio.sleep(HEAL_RETRY_INTERVAL_S)
+                else:
+                    if late is not None and not effects:
+                        effects.append(late)
+                    return
+        problems.append(last)
+        self.unhealed.append(last)
+
+    def _journal_start(self, strike: Strike, targets: tuple[str, ...]) -> None:
+        name = strike.fault.name
+        start_ns = self.clock.now_ns()
+        self.journal_append(FaultStarted(fault=name, strike=strike.index, start_ns=start_ns, targets=targets))
+        self.on_status(f"{name} on {', '.join(targets) or 'nothing'}")
+
+    def _journal_end(self, strike: Strike, effects: Sequence[Effect], problems: Sequence[str]) -> None:
+        name = strike.fault.name
+        healed = FaultHealed(
+            fault=name,
+            strike=strike.index,
+            end_ns=self.clock.now_ns(),
+            effects=tuple(effects),
+            error="; ".join(problems),
+        )
+        self.journal_append(healed)
+        self.on_status(f"{name} healed{'' if effects else ', without effect'}")
+
+
+async def _watch(fault: Fault, context: FaultContext, injection: Injection, effects: list[Effect]) -> None:
+    while not effects:
+        try:
+            effect = await fault.observe(context, injection)
+        except _EXPECTED:
+            effect = None
+        if effect is not None:
+            effects.append(effect)
+        else:
+            await trio.sleep(OBSERVE_INTERVAL_S)
+
+
+def _text(error: BaseException) -> str:
+    return error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"

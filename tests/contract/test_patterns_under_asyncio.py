@@ -1,0 +1,215 @@
+"""Every pattern class in ``scenarios/`` is production code: it runs unchanged on PyMongo's own client under asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import itertools
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from harness import Rejected, Scenario, real_env
+from harness.backends.local.binary import find_mongod
+from harness.checkers import run_checkers
+from harness.errors import BackendError
+from harness.history import History, build_history
+from harness.journal import Completed, FinalRead, Invoked, JournalEvent, plain
+from harness.operation import Failure
+from harness.scenario.record import Call, Context
+from harness.seed import stream
+from harness.settings import Settings
+
+SCENARIO_FILES = sorted((Path(__file__).parents[2] / "scenarios").glob("*.py"))
+CLIENTS = 4
+CALLS_PER_CLIENT = 60
+START_TIMEOUT_S = 60.0
+
+pytestmark = [pytest.mark.mongod, pytest.mark.slow]
+
+
+def load_file(path: Path) -> ModuleType:
+    """Run a scenario file as a module of its own, as its path alone names it."""
+    spec = importlib.util.spec_from_file_location(f"scenario_under_asyncio_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+SCENARIOS = {path.stem: load_file(path).SCENARIO for path in SCENARIO_FILES}
+PATTERNS = [(name, variant) for name, scenario in SCENARIOS.items() for variant in scenario.variants]
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a replica set with one member."""
+    try:
+        binary = find_mongod().path
+    except BackendError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+    directory = tmp_path_factory.mktemp("mongod")
+    port = _free_port()
+    arguments = ["--dbpath", str(directory), "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", "asyncio"]
+    arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--logpath", str(directory / "mongod.log")]
+    with subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL) as process:
+        try:
+            _initiate(port)
+            yield f"mongodb://127.0.0.1:{port}/?replicaSet=asyncio"
+        finally:
+            process.kill()
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _initiate(port: int) -> None:
+    member = {"_id": 0, "host": f"127.0.0.1:{port}"}
+    with pymongo.MongoClient(f"mongodb://127.0.0.1:{port}/?directConnection=true") as client:
+        client.admin.command("replSetInitiate", {"_id": "asyncio", "members": [member]})
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not client.admin.command("hello")["isWritablePrimary"]:
+            assert time.monotonic() < deadline, "the single member did not become primary"
+            time.sleep(0.05)
+
+
+@dataclass(kw_only=True)
+class AsyncioRun:
+    """One run of a scenario's workload by asyncio tasks, each with a PyMongo client of its own."""
+
+    scenario: Scenario
+    variant: str
+    uri: str
+    settings: Settings = field(default_factory=Settings)
+    clients: int = CLIENTS
+    calls_per_client: int = CALLS_PER_CLIENT
+    think_ms: float = 0.5
+    events: list[JournalEvent] = field(default_factory=list)
+
+    async def history(self) -> History:
+        """Set up, drive the workload, read the final state; return what was recorded."""
+        async with AsyncMongoClient(self.uri) as client:
+            database = client[f"{self.scenario.name}-{self.variant}"]
+            await client.drop_database(database.name)
+            context = self._context(database, client=-1)
+            if self.scenario.setup:
+                await self.scenario.setup(context)
+            indexes = itertools.count()
+            async with asyncio.TaskGroup() as group:
+                for number in range(self.clients):
+                    group.create_task(self._client(number, database.name, indexes))
+            final = await self.scenario.final_reads(context) if self.scenario.final_reads else {}
+        self.events += [FinalRead(name=name, value=plain(value)) for name, value in final.items()]
+        return build_history(self.events)
+
+    def _context(self, database: Any, *, client: int) -> Context:
+        return Context(
+            database=database,
+            pattern=self.scenario.variants[self.variant](database, env=real_env),
+            env=real_env,
+            settings=self.settings,
+            variant=self.variant,
+            random=stream(1, "pattern", client),
+            client=client,
+            process=client,
+            clients=self.clients,
+        )
+
+    async def _client(self, number: int, database: str, indexes: Iterator[int]) -> None:
+        retries = {"retryWrites": self.settings.driver_retries_writes, "retryReads": self.settings.driver_retries_reads}
+        think = stream(1, "think", number)
+        async with AsyncMongoClient(self.uri, **retries) as client:
+            context = self._context(client[database], client=number)
+            calls = self.scenario.workload(stream(1, "workload", number), number)
+            for call in itertools.islice(calls, self.calls_per_client):
+                await self._perform(context, call, next(indexes))
+                await asyncio.sleep(think.expovariate(1.0) * self.think_ms / 1000)
+
+    async def _perform(self, context: Context, call: Call, index: int) -> None:
+        self.events.append(
+            Invoked(
+                index=index,
+                process=context.process,
+                client=context.client,
+                function=call.function,
+                arguments=dict(call.arguments),
+                start_ns=time.monotonic_ns(),
+            )
+        )
+        result = error = None
+        outcome = "returned"
+        try:
+            result = await self.scenario.operations[call.function](context, **call.arguments)
+        except Rejected as rejection:
+            outcome, error = "rejected", Failure(types=("Rejected",), message=str(rejection))
+        except PyMongoError as failure:
+            outcome, error = "raised", _failure_of(failure)
+        self.events.append(
+            Completed(
+                index=index,
+                returned_ns=time.monotonic_ns(),
+                status={"returned": "ok", "rejected": "fail"}.get(outcome, "info"),
+                outcome=outcome,
+                result=result,
+                error=error,
+            )
+        )
+
+
+def _failure_of(error: PyMongoError) -> Failure:
+    types = tuple(base.__name__ for base in type(error).__mro__)
+    return Failure(types=types, message=str(error), code=getattr(error, "code", None), labels=tuple(error._error_labels))
+
+
+def run(name: str, variant: str, uri: str, **options: Any) -> History:
+    """Run a scenario under asyncio; return its history."""
+    return asyncio.run(AsyncioRun(scenario=SCENARIOS[name], variant=variant, uri=uri, **options).history())
+
+
+@pytest.mark.parametrize(("name", "variant"), PATTERNS)
+def test_pattern_runs_on_pymongo_asynchronous_client(name: str, variant: str, uri: str):
+    """A pattern class needs nothing of the harness but its default ``env``; it returns plain JSON and reads back."""
+    history = run(name, variant, uri)
+    assert len(history.operations) == CLIENTS * CALLS_PER_CLIENT
+    assert set(history.final) >= {need for checker in SCENARIOS[name].checkers for need in checker.needs_final}
+    returned = [operation for operation in history.operations if operation.outcome == "returned"]
+    assert len(returned) >= len(history.operations) / 4
+    assert all(operation.result == plain(operation.result) for operation in returned)
+    raised = {operation.error.types[0] for operation in history.operations if operation.outcome == "raised"}
+    assert raised <= {DuplicateKeyError.__name__}, "an unexpected exception of the driver"
+
+
+@pytest.mark.parametrize("name", list(SCENARIOS))
+def test_hardened_pattern_keeps_its_contract_on_a_quiet_set(name: str, uri: str):
+    """Without faults no checker has anything against the hardened variant."""
+    verdicts = run_checkers(run(name, "hardened", uri), SCENARIOS[name].checkers)
+    assert {verdict.checker: verdict.anomalies for verdict in verdicts if verdict.status != "holds"} == {}
+
+
+@pytest.mark.parametrize("name", ["immutable_document", "lww_register", "optimistic_lock", "transfer"])
+def test_published_pattern_shows_its_anomaly_without_any_fault(name: str, uri: str):
+    """What the published pattern does wrong shows under mere concurrency, as its scenario declares."""
+    scenario = SCENARIOS[name]
+    verdicts = run_checkers(run(name, "published", uri), scenario.checkers)
+    expected = scenario.expectation("published", Settings(), "none")
+    assert expected is not None
+    assert expected.verdict == "violated"
+    assert expected.anomaly in {anomaly.kind for verdict in verdicts for anomaly in verdict.anomalies}
