@@ -8,7 +8,8 @@ from typing import Any
 
 import trio
 
-from harness.backends.local import LocalBackend, find_mongod
+from harness.backends.local.backend import LocalBackend
+from harness.backends.local.binary import find_mongod
 
 TARGET_S = 3.0
 

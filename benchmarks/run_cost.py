@@ -11,7 +11,8 @@ from typing import Any
 
 import trio
 
-from harness.backends.local import LocalBackend, find_mongod
+from harness.backends.local.backend import LocalBackend
+from harness.backends.local.binary import find_mongod
 from harness.cli.run_command import plan_cells
 from harness.result import CellResult
 from harness.run.campaign import Campaign, CampaignPlan, new_campaign_id

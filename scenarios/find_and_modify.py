@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pymongo import ReturnDocument
 from pymongo.errors import AutoReconnect, WriteConcernError
 from pymongo.read_concern import ReadConcern
 
-from harness import Call, Context, Env, Expected, Rejected, Scenario, real_env
+from harness import Call, Context, Env, Expected, Operation, Rejected, Scenario, real_env
+from harness.checkers import Step, linearizable, single_claim, unexpected_errors, versioned_document
 from harness.scenario.retry import with_application_retry
 
 AHEAD = 100
@@ -104,7 +105,6 @@ class HardenedOrders:
         raise Rejected("Order not found or already processing")
 
 
-
 def order_id(client: int, number: int) -> str:
     """Return the name of a client's order."""
     return f"{client}-{number}"
@@ -118,7 +118,7 @@ def new_order(identifier: str) -> dict[str, Any]:
 async def claim(context: Context, *, order: str) -> dict[str, Any]:
     """Claim an order; return it as the pattern returned it."""
     claimed = await with_application_retry(context, lambda: context.pattern.claim(order))
-    return {"order": claimed["_id"], **{name: claimed[name] for name in ("status", "version", "item")}}
+    return {name: claimed.get(name) for name in ("status", "version", "item", "claimId")}
 
 
 async def place(context: Context, *, order: str) -> None:
@@ -152,5 +152,99 @@ async def setup(context: Context) -> None:
 
 async def final_reads(context: Context) -> dict[str, Any]:
     """Read the state of every order."""
-    orders = await context.database["orders"].find({}, {"status": 1, "version": 1, "item": 1}).to_list()
+    orders = await context.database["orders"].find({}, {"lastModified": 0}).to_list()
     return {"orders": {order.pop("_id"): order for order in orders}}
+
+
+def order_of(operation: Operation) -> str | None:
+    """Return the order that an operation tried to claim, or None where it is no claim."""
+    return operation.arguments["order"] if operation.function == "claim" else None
+
+
+def claim_id_of(operation: Operation) -> str | None:
+    """Return the signature that a claim was told, where the pattern signs its claims."""
+    return operation.result["claimId"] if operation.outcome == "returned" else None
+
+
+def claimed_orders(final: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the signature, or None, of each order that is in processing at the end."""
+    return {name: order.get("claimId") for name, order in final["orders"].items() if order["status"] == "processing"}
+
+
+def step_of(operation: Operation) -> Step | None:
+    """Return what a claim did to its order: the item stays, the version grows by one."""
+    if operation.function != "claim":
+        return None
+    claimed = operation.result if operation.outcome == "returned" else None
+    item = f"item of {operation.arguments['order']}"
+    return Step("write", item, (claimed["version"], claimed["item"]) if claimed else None)
+
+
+EXPECTED = (
+    Expected(
+        setting="w=1",
+        fault="partition-primary",
+        verdict="violated",
+        why="the cut primary gives orders away alone; the new one has them pending still and gives them away again",
+    ),
+    Expected(
+        setting="w=1",
+        fault="kill-primary",
+        verdict="may-violate",
+        why="a claim that the primary acknowledged in its last milliseconds may not have left it",
+    ),
+    Expected(
+        variant="published",
+        setting="retry=none",
+        fault="lost-reply",
+        verdict="violated",
+        why="a claim whose reply is lost was applied: its caller gets an error, and the order is nobody's",
+    ),
+    Expected(
+        variant="published",
+        setting="retry=application",
+        fault="lost-reply",
+        verdict="violated",
+        why="the second call finds the order in processing and is refused, by its own first call",
+    ),
+    Expected(fault="none", verdict="holds", why="findOneAndUpdate is atomic: one client alone finds the order pending"),
+    Expected(
+        variant="published",
+        verdict="may-violate",
+        why="where the one retry of the driver fails too, the caller gets an error for a claim that may be applied",
+    ),
+    Expected(verdict="holds", why="a claim is signed and sent until it is answered, and so never stays unknown"),
+)
+
+SCENARIO = Scenario(
+    name="find_and_modify",
+    contract="A pending order is claimed by exactly one client, and an order is in processing only if some client was "
+    "told so; each accepted claim makes the version grow by one and returns the order as it was written.",
+    section="FindAndModify Patterns: Basic Pattern",
+    variants={"published": PublishedOrders, "hardened": HardenedOrders},
+    operations={"claim": claim, "place": place},
+    workload=workload,
+    setup=setup,
+    final_reads=final_reads,
+    checkers=(
+        single_claim(item=order_of, claimed=claimed_orders, claimant=claim_id_of, needs_final=("orders",)),
+        linearizable(
+            versioned_document(version=0),
+            step=step_of,
+            key=lambda operation: operation.arguments["order"],
+            name="versions",
+            guarantee="Each accepted claim makes the version grow by one, and returns the order as it was written.",
+        ),
+        unexpected_errors(),
+    ),
+    settings=("default", "w=1", "retry=none", "retry=application"),
+    faults=("none", "partition-primary", "kill-primary", "lost-reply"),
+    expected=EXPECTED,
+    advice={
+        "published": "Adopt it at w:majority with retryWrites on, where an order that is left in processing after a "
+        "failover is found and released by somebody.",
+        "hardened": "Adopt it at w:majority where an order must not be left in processing: it asks whose the order is "
+        "after a lost reply. Below a majority no variant keeps a claim across a failover.",
+    },
+    think_ms=10.0,
+)

@@ -13,13 +13,15 @@ from typing import Any
 from pymongo import ReturnDocument
 from pymongo.read_concern import ReadConcern
 
-from harness import Call, Context, Env, Expected, Rejected, Scenario, real_env
+from harness import Call, Context, Env, Expected, Operation, Rejected, Scenario, real_env
+from harness.checkers import Step, Update, linearizable, lost_updates, unexpected_errors, versioned_document
 from harness.scenario.retry import with_application_retry
 
 Compute = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """What the caller does with a document: returns the fields that it wants to set, computed from those it saw."""
 
 DOCUMENTS = 5
+FIRST_KEY = "setup"
 
 
 class PublishedOptimisticLock:
@@ -142,36 +144,27 @@ def made_by(document: Mapping[str, Any] | None, key: str) -> Mapping[str, Any] |
 
 
 def add_one(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Count one up: the update that depends on what was read."""
-    return {"counter": document["counter"] + 1}
+    """Count one up, and note the write that this was computed from: an update that depends on what was read."""
+    return {"counter": document["counter"] + 1, "base": document["key"]}
 
 
 async def increment(context: Context, *, document: str, token: str) -> dict[str, Any]:
-    """Count a document up by one; return the version and the counter as they were written."""
+    """Count a document up by one; return it as it was written."""
     written = await with_application_retry(context, lambda: context.pattern.change(document, add_one, token))
-    return {"version": written["version"], "counter": written["counter"], "key": written["key"]}
-
-
-async def read(context: Context, *, document: str) -> dict[str, Any]:
-    """Read a document at the cell's read concern."""
-    found = await context.database["documents"].find_one({"_id": document}, {"made": 0})
-    return {"version": found["version"], "counter": found["counter"], "key": found["key"]}
+    return {name: written[name] for name in ("version", "counter", "key", "base")}
 
 
 def workload(random: random.Random, client: int) -> Iterator[Call]:
-    """Count up one of a few documents; now and then read one."""
+    """Count up one of a few documents."""
     for number in itertools.count():
         document = f"document-{random.randrange(DOCUMENTS)}"
-        if random.random() < 0.1:
-            yield Call(function="read", arguments={"document": document})
-        else:
-            yield Call(function="increment", arguments={"document": document, "token": f"{client}-{number}"})
+        yield Call(function="increment", arguments={"document": document, "token": f"{client}-{number}"})
 
 
 async def setup(context: Context) -> None:
     """Insert the documents, their counters at 0."""
     await context.database["documents"].insert_many(
-        [{"_id": f"document-{number}", "counter": 0, "version": 0, "key": ""} for number in range(DOCUMENTS)]
+        [{"_id": f"document-{number}", "counter": 0, "version": 0, "key": FIRST_KEY} for number in range(DOCUMENTS)]
     )
 
 
@@ -179,3 +172,79 @@ async def final_reads(context: Context) -> dict[str, Any]:
     """Read every document."""
     documents = await context.database["documents"].find({}, {"made": 0}).to_list()
     return {"documents": {document.pop("_id"): document for document in documents}}
+
+
+def update_of(operation: Operation) -> Update:
+    """Return what an increment added, and the write that it was computed from, where it was told."""
+    base = operation.result["base"] if operation.outcome == "returned" else None
+    return Update(key=operation.arguments["document"], base=base)
+
+
+def step_of(operation: Operation) -> Step:
+    """Return what an increment did to its document: the key that it left, and at which version."""
+    written = operation.result
+    return Step(
+        "write",
+        operation.arguments["token"],
+        (written["version"], written["key"]) if operation.outcome == "returned" else None,
+    )
+
+
+EXPECTED = (
+    Expected(
+        variant="published",
+        verdict="violated",
+        anomaly="lost-update",
+        why="the version that is compared was read after the update had been computed, so a stale update passes",
+    ),
+    Expected(
+        setting="w=1",
+        fault="partition-primary",
+        verdict="violated",
+        why="no variant can hold: the new primary never heard of what the old one acknowledged alone",
+    ),
+    Expected(
+        setting="w=1",
+        fault="kill-primary",
+        verdict="may-violate",
+        why="what the primary acknowledged alone in its last milliseconds may not have left it",
+    ),
+    Expected(verdict="holds", why="an update is only applied to the very write that it was computed from, and once"),
+)
+
+SCENARIO = Scenario(
+    name="optimistic_lock",
+    contract="No acknowledged update is lost, and none is applied twice.",
+    section="FindAndModify Patterns: Optimistic Locking Pattern",
+    variants={"published": PublishedOptimisticLock, "hardened": HardenedOptimisticLock},
+    operations={"increment": increment},
+    workload=workload,
+    setup=setup,
+    final_reads=final_reads,
+    checkers=(
+        lost_updates(
+            update=update_of,
+            final=lambda final: {key: document["counter"] for key, document in final["documents"].items()},
+            needs_final=("documents",),
+            guarantee="No acknowledged update is lost, and none is applied twice.",
+        ),
+        linearizable(
+            versioned_document(version=0, document=FIRST_KEY),
+            step=step_of,
+            key=lambda operation: operation.arguments["document"],
+            name="versions",
+            guarantee="The version grows by one with each accepted update, in an order that respects real time.",
+        ),
+        unexpected_errors(),
+    ),
+    settings=("default", "w=1", "retry=application"),
+    faults=("none", "partition-primary", "kill-primary", "lost-reply"),
+    expected=EXPECTED,
+    advice={
+        "published": "Do not adopt it for updates that depend on what was read: it overwrites newer ones unseen, under "
+        "every setting and without any fault.",
+        "hardened": "Adopt it at w:majority: compare the version that the update was computed from, and compute anew "
+        "after a conflict. Below a majority a failover still loses acknowledged updates.",
+    },
+    think_ms=10.0,
+)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -15,7 +16,21 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from harness import Call, Context, Env, Expected, Rejected, Scenario, real_env
+from harness import (
+    Anomaly,
+    Call,
+    Checker,
+    Context,
+    Env,
+    Expected,
+    History,
+    Operation,
+    Rejected,
+    Scenario,
+    Verdict,
+    real_env,
+)
+from harness.checkers import Transfer, conservation, unexpected_errors
 from harness.scenario.retry import with_application_retry
 
 ACCOUNTS = 8
@@ -37,7 +52,10 @@ class PublishedTransfer:
         self._transactions = database["transactions"]
 
     async def transfer_funds(self, from_account: str, to_account: str, amount: int, key: str) -> None:
-        """Move ``amount``; ``key`` is stored with the entry, for whoever reads the ledger. Raises Rejected if unfunded."""
+        """Move ``amount``; ``key`` is stored with the ledger entry, and nothing else is done with it.
+
+        Raises Rejected where the source holds less than that.
+        """
 
         async def move(session: Any) -> None:
             source = await self._accounts.find_one_and_update(
@@ -137,23 +155,16 @@ async def transfer(context: Context, *, source: str, target: str, amount: int, t
 
 async def audit(context: Context) -> dict[str, Any]:
     """Read all balances, and what the ledger says of each, in one snapshot."""
+    by_pair = {"$group": {"_id": {"from": "$from", "to": "$to"}, "sum": {"$sum": "$amount"}}}
     async with context.database.client.start_session(snapshot=True) as session:
         accounts = await context.database["accounts"].find({}, session=session).to_list()
-        flows = await ledger_flows(context.database, session)
-    return {"balances": balances_of(accounts), **flows}
-
-
-async def ledger_flows(database: Any, session: Any) -> dict[str, Any]:
-    """Return what each account was debited and credited by the ledger, and the number of entries."""
-    flows: dict[str, Any] = {"entries": 0}
-    for name, field in (("debits", "$from"), ("credits", "$to")):
-        cursor = await database["transactions"].aggregate(
-            [{"$group": {"_id": field, "sum": {"$sum": "$amount"}, "entries": {"$sum": 1}}}], session=session
-        )
-        groups = await cursor.to_list()
-        flows[name] = {group["_id"]: group["sum"] for group in groups}
-        flows["entries"] = sum(group["entries"] for group in groups)
-    return flows
+        cursor = await context.database["transactions"].aggregate([by_pair], session=session)
+        pairs = await cursor.to_list()
+    flows = Counter({account["_id"]: OPENING_BALANCE for account in accounts})
+    for pair in pairs:
+        flows[pair["_id"]["from"]] -= pair["sum"]
+        flows[pair["_id"]["to"]] += pair["sum"]
+    return {"balances": balances_of(accounts), "by_ledger": dict(flows)}
 
 
 def balances_of(accounts: list[dict[str, Any]]) -> dict[str, int]:
@@ -165,7 +176,7 @@ def workload(random: random.Random, client: int) -> Iterator[Call]:
     """Transfer between random accounts, now and then to one that does not exist; audit now and then."""
     names = [f"account-{number}" for number in range(ACCOUNTS)]
     for number in itertools.count():
-        if random.random() < 0.03:
+        if random.random() < 0.02:
             yield Call(function="audit")
             continue
         source, target = random.sample(names, 2)
@@ -196,3 +207,108 @@ async def final_reads(context: Context) -> dict[str, Any]:
     fields = {"_id": 0, "from": 1, "to": 1, "amount": 1, "key": 1}
     ledger = await context.database["transactions"].find({}, fields).to_list()
     return {"balances": balances_of(accounts), "ledger": ledger}
+
+
+def payment_of(operation: Operation) -> Transfer | None:
+    """Return what an operation was to pay, or None where it is no transfer."""
+    if operation.function != "transfer":
+        return None
+    arguments = operation.arguments
+    return Transfer(
+        token=arguments["token"],
+        source=arguments["source"],
+        target=arguments["target"],
+        amount=arguments["amount"],
+    )
+
+
+def ledger_of(final: Mapping[str, Any]) -> list[Transfer]:
+    """Return the entries of the ledger at the end."""
+    return [
+        Transfer(token=entry["key"], source=entry["from"], target=entry["to"], amount=entry["amount"])
+        for entry in final["ledger"]
+    ]
+
+
+def ledger_in_snapshots() -> Checker:
+    """Return the checker that holds every balance of every snapshot against the ledger of that snapshot."""
+    guarantee = "In every snapshot each balance is what the ledger of that snapshot gives."
+
+    def check(history: History) -> Verdict:
+        audits = [operation for operation in history.of("audit") if operation.status == "ok"]
+        anomalies = tuple(_ledger_mismatch(audit, guarantee) for audit in audits if _mismatches(audit))
+        if anomalies:
+            return Verdict(checker="ledger-in-snapshots", status="violated", anomalies=anomalies)
+        if not audits:
+            return Verdict(checker="ledger-in-snapshots", status="unknown", reason="no snapshot was read")
+        return Verdict(checker="ledger-in-snapshots", status="holds", certificate={"snapshots": len(audits)})
+
+    return Checker(name="ledger-in-snapshots", guarantee=guarantee, check=check)
+
+
+def _mismatches(audit: Operation) -> dict[str, tuple[int, int]]:
+    """Return, by account, the balance that was read and the one that the ledger gives, where they differ."""
+    balances, by_ledger = audit.result["balances"], audit.result["by_ledger"]
+    return {name: (balance, by_ledger[name]) for name, balance in balances.items() if balance != by_ledger[name]}
+
+
+def _ledger_mismatch(audit: Operation, guarantee: str) -> Anomaly:
+    return Anomaly(
+        kind="ledger-mismatch",
+        guarantee=guarantee,
+        story=tuple(
+            f"In the snapshot of operation {audit.index} {name} holds {balance}; the ledger gives {expected}."
+            for name, (balance, expected) in _mismatches(audit).items()
+        ),
+        operations=(audit.index,),
+    )
+
+
+EXPECTED = (
+    Expected(
+        setting="w=1",
+        verdict="not-applicable",
+        why="the transaction sets its own concerns, so that w=1 reaches no command",
+    ),
+    Expected(
+        variant="published",
+        verdict="violated",
+        anomaly="money-vanished",
+        why="a credit to a missing account matches nothing, and the debit is committed all the same",
+    ),
+    Expected(verdict="holds", why="a credit must match, and a key is paid once"),
+)
+
+SCENARIO = Scenario(
+    name="transfer",
+    contract="Money is conserved, no balance is negative, and every committed transfer has exactly one ledger entry "
+    "and every entry a committed transfer, in every snapshot read.",
+    section="Transactions and Sessions: Basic Transaction Pattern",
+    variants={"published": PublishedTransfer, "hardened": HardenedTransfer},
+    operations={"transfer": transfer, "audit": audit},
+    workload=workload,
+    setup=setup,
+    final_reads=final_reads,
+    checkers=(
+        conservation(
+            balances=lambda final: final["balances"],
+            opening={f"account-{number}": OPENING_BALANCE for number in range(ACCOUNTS)},
+            snapshot=lambda operation: operation.result["balances"] if operation.function == "audit" else None,
+            ledger=ledger_of,
+            transfer=payment_of,
+            needs_final=("balances", "ledger"),
+        ),
+        ledger_in_snapshots(),
+        unexpected_errors(),
+    ),
+    settings=("default", "w=1", "retry=application"),
+    faults=("none", "partition-primary", "kill-primary", "lost-reply"),
+    expected=EXPECTED,
+    advice={
+        "published": "Do not adopt it: a transfer to an account that does not exist is accepted, and the money is "
+        "gone. No setting helps.",
+        "hardened": "Adopt it: it looks at what the credit matched, and a caller may start over with the same key "
+        "after any error.",
+    },
+    think_ms=10.0,
+)

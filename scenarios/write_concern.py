@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
 from pymongo.write_concern import WriteConcern
 
-from harness import Call, Context, Env, Expected, Scenario, real_env
+from harness import Call, Context, Env, Expected, Operation, Scenario, real_env
 from harness.checkers import durability, unexpected_errors
 
 BATCH = 5
@@ -104,3 +105,93 @@ async def final_reads(context: Context) -> dict[str, Any]:
     """Read every document with its stamps."""
     documents = await context.database["documents"].find({}, {"stamps": 1}).to_list()
     return {"documents": {document["_id"]: document["stamps"] for document in documents}}
+
+
+def writes_of(operation: Operation) -> Hashable | list[Hashable]:
+    """Return the tokens that an operation wrote: a document, or a stamp on each document that it matched."""
+    token: str = operation.arguments["token"]
+    if operation.function == "insert":
+        return token
+    matched = operation.result["matched"] if operation.outcome == "returned" else None
+    return stamp_tokens(token, BATCH if matched is None else matched)
+
+
+def stamp_tokens(token: str, documents: int) -> list[Hashable]:
+    """Return a token for each document that bears the stamp, counted from 1."""
+    return [f"{token} in document {number}" for number in range(1, documents + 1)]
+
+
+def survivors(final: Mapping[str, Any]) -> Iterator[Hashable]:
+    """Yield the tokens that are there at the end."""
+    stamps = Counter(token for document_stamps in final["documents"].values() for token in document_stamps)
+    yield from final["documents"]
+    for token, documents in stamps.items():
+        yield from stamp_tokens(token, documents)
+
+
+EXPECTED = (
+    Expected(
+        setting="w=0",
+        verdict="not-applicable",
+        why="w=0 acknowledges nothing, so there is no promise to keep; the report shows the rate of loss",
+    ),
+    Expected(
+        variant="hardened",
+        setting="w=1",
+        verdict="not-applicable",
+        why="it raises w=1 to a majority, so that w=1 reaches no command",
+    ),
+    Expected(setting="w=1", fault="none", verdict="holds", why="nothing is lost while the primary stays"),
+    Expected(
+        setting="w=1",
+        fault="partition-primary",
+        verdict="violated",
+        anomaly="lost-write",
+        why="a cut primary acknowledges alone until it steps down, and is rolled back when it is healed",
+    ),
+    Expected(
+        setting="w=1",
+        verdict="may-violate",
+        why="what the primary acknowledged alone in its last milliseconds may not have left it",
+    ),
+    Expected(
+        variant="published",
+        setting="w=majority,journalDefault=false",
+        fault="kill-all",
+        verdict="may-violate",
+        why="a majority acknowledges from memory, and memory dies with the processes",
+    ),
+    Expected(verdict="holds", why="an acknowledged write is on a majority, and every new primary has it"),
+)
+
+SCENARIO = Scenario(
+    name="write_concern",
+    contract="Every acknowledged write is there after the faults are healed, whatever the level.",
+    section="Write Concerns and Journaling: Write Concern Levels",
+    variants={"published": PublishedWriter, "hardened": HardenedWriter},
+    operations={"insert": insert, "stamp": stamp},
+    workload=workload,
+    final_reads=final_reads,
+    checkers=(
+        durability(writes=writes_of, survivors=survivors, needs_final=("documents",), exactly_once=True),
+        unexpected_errors(),
+    ),
+    settings=(
+        "default",
+        "w=majority",
+        "w=majority,j=true,wtimeoutMS=5000",
+        "w=3,j=true,wtimeoutMS=10000",
+        "w=1",
+        "w=0",
+        "w=majority,journalDefault=false",
+    ),
+    faults=("none", "partition-primary", "kill-primary", "kill-all", "pause-primary", "stepdown"),
+    expected=EXPECTED,
+    advice={
+        "published": "Adopt it with w:majority, the server's default; a lower level buys speed with writes that a "
+        "failover takes back after they were acknowledged.",
+        "hardened": "Adopt it where the level comes from a configuration that you do not control: it never writes with "
+        "less than a journaled majority.",
+    },
+    think_ms=10.0,
+)

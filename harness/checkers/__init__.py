@@ -15,8 +15,10 @@ from harness.checkers.convergence import Stamped, last_write_wins
 from harness.checkers.durability import durability, rejected_yet_applied
 from harness.checkers.errors_seen import unexpected_errors
 from harness.checkers.kinds import ANOMALY_KINDS
-from harness.checkers.linearizability import entries_of, linearizable, verify_linearization
-from harness.checkers.models import ILLEGAL, UNKNOWN, Entry, Model, Step, register, versioned_document
+from harness.checkers.linearizability import entries_of, linearizable
+from harness.checkers.model import ILLEGAL, UNKNOWN, Entry, Model, Step
+from harness.checkers.models import register, versioned_document
+from harness.checkers.search import verify_linearization
 from harness.checkers.updates import Update, lost_updates
 from harness.checkers.versions import versions
 

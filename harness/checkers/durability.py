@@ -62,9 +62,9 @@ def durability(
     """Return the checker that holds acknowledged writes against the final state.
 
     ``writes(operation)`` gives the unique token that an operation wrote or meant to write, whatever came of it (None:
-    not a write; a list or a set: several tokens). ``survivors(final)`` gives the tokens found at the end; ``needs_final`` names the final reads that it
-    looks at. ``initial`` are tokens that were there before the load. With ``exactly_once`` a token that is found
-    twice is an anomaly too.
+    not a write; a list or a set: several tokens). ``survivors(final)`` gives the tokens found at the end, and
+    ``needs_final`` names the final reads that it looks at. ``initial`` are tokens that were there before the load.
+    With ``exactly_once`` a token that is found twice is an anomaly too.
 
     Anomalies: ``lost-write``, ``phantom-write``, ``rejected-yet-applied``, ``failed-yet-applied``,
     ``duplicate-write``. ``unknown`` where no write was acknowledged, with the share of the others that is missing.
@@ -82,12 +82,12 @@ def durability(
     def check(history: History) -> Verdict:
         found = Counter(freeze(token) for token in survivors(history.final))
         tokens = _sort(history, writes)
-        findings = Findings(guarantee)
-        _find_lost(history, tokens, found, findings)
-        _find_denied(history, tokens, found, known, findings)
+        findings = Findings(history, guarantee)
+        _find_lost(tokens, found, findings)
+        _find_denied(tokens, found, known, findings)
         _find_phantoms(tokens, found, known, findings)
         if exactly_once:
-            _find_duplicates(history, tokens, found, findings)
+            _find_duplicates(tokens, found, findings)
         return findings.conclude(
             name,
             operations=tokens.operations,
@@ -99,14 +99,14 @@ def durability(
     return final_checker(name=name, guarantee=guarantee, needs_final=needs_final, check=check)
 
 
-def _find_lost(history: History, tokens: _Tokens, found: Mapping[Hashable, int], findings: Findings) -> None:
+def _find_lost(tokens: _Tokens, found: Mapping[Hashable, int], findings: Findings) -> None:
     for token, operation in tokens.acknowledged.items():
         if token in found:
             continue
 
         def tell(operation: Operation = operation, token: Hashable = token) -> tuple[str, ...]:
             return (
-                story.acknowledged(history, operation),
+                story.acknowledged(findings.history, operation),
                 f"Its write {story.short(token)} is absent from the final state, read after all faults were healed.",
             )
 
@@ -121,7 +121,6 @@ def _find_lost(history: History, tokens: _Tokens, found: Mapping[Hashable, int],
 
 
 def _find_denied(
-    history: History,
     tokens: _Tokens,
     found: Mapping[Hashable, int],
     initial: Collection[Hashable],
@@ -134,7 +133,7 @@ def _find_denied(
 
             def tell(operation: Operation = operation, token: Hashable = token) -> tuple[str, ...]:
                 return (
-                    story.ended(history, operation),
+                    story.ended(findings.history, operation),
                     "So its caller knows that it had no effect."
                     if operation.outcome == "rejected"
                     else "Every write in it was answered, and the answers say that nothing was applied.",
@@ -152,10 +151,10 @@ def _find_phantoms(
         if token in initial or any(token in kind for kind in written):
             continue
         text = f"The final state holds {story.short(token)}, which no recorded operation wrote."
-        findings.add("phantom-write", lambda text=text: (text,), token=token)  # type: ignore[misc]
+        findings.add("phantom-write", (text,), token=token)
 
 
-def _find_duplicates(history: History, tokens: _Tokens, found: Mapping[Hashable, int], findings: Findings) -> None:
+def _find_duplicates(tokens: _Tokens, found: Mapping[Hashable, int], findings: Findings) -> None:
     for token, count in found.items():
         operation = tokens.acknowledged.get(token) or tokens.indeterminate.get(token)
         if count == 1 or operation is None:
@@ -163,7 +162,7 @@ def _find_duplicates(history: History, tokens: _Tokens, found: Mapping[Hashable,
 
         def tell(operation: Operation = operation, token: Hashable = token, count: int = count) -> tuple[str, ...]:
             return (
-                story.ended(history, operation),
+                story.ended(findings.history, operation),
                 f"Its write {story.short(token)} is in the final state {count} times.",
             )
 
@@ -219,8 +218,8 @@ def rejected_yet_applied(
         found = Counter(freeze(token) for token in survivors(history.final))
         tokens = _sort(history, writes)
         tokens.failed.clear()
-        findings = Findings(guarantee)
-        _find_denied(history, tokens, found, (), findings)
+        findings = Findings(history, guarantee)
+        _find_denied(tokens, found, (), findings)
         return findings.conclude(
             name,
             operations=tokens.operations,

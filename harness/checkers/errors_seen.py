@@ -73,9 +73,9 @@ def unexpected_errors(
                 continue
             if provided.isdisjoint(failure.types) and not is_unavailability(failure):
                 groups[failure.types[0], failure.code, operation.function].append(operation)
-        findings = Findings(guarantee)
+        findings = Findings(history, guarantee)
         for operations in groups.values():
-            _add(history, operations, findings)
+            _add(operations, findings)
         return findings.conclude(
             name,
             operations=len(history.operations),
@@ -89,7 +89,7 @@ def unexpected_errors(
     return Checker(name=name, guarantee=guarantee, check=check)
 
 
-def _add(history: History, operations: list[Operation], findings: Findings) -> None:
+def _add(operations: list[Operation], findings: Findings) -> None:
     example = operations[0]
     failure = example.error
     if failure is None:
@@ -98,10 +98,10 @@ def _add(history: History, operations: list[Operation], findings: Findings) -> N
 
     def tell() -> tuple[str, ...]:
         where = f", raised at {failure.where}" if failure.where else ""
+        tried = len(findings.history.of(example.function))
         return (
-            f"{len(operations)} of {len(history.of(example.function))} {example.function} operations "
-            f"raised {failure.types[0]}{code}{where}.",
-            f"For example, {story.ended(history, example)}",
+            f"{len(operations)} of {tried} {example.function} operations raised {failure.types[0]}{code}{where}.",
+            f"For example, {story.ended(findings.history, example)}",
             f"The message was: {failure.message}",
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,15 +21,20 @@ LISTED_PER_KIND = 20
 class Findings:
     """The anomalies of one check. Only those that will be listed are told as a story, which is the costly part."""
 
-    def __init__(self, guarantee: str) -> None:
+    def __init__(self, history: History, guarantee: str) -> None:
+        self.history = history
         self.guarantee = guarantee
         self.counts: Counter[str] = Counter()
         self._listed: list[Anomaly] = []
 
     def add(
-        self, kind: str, tell: Callable[[], Iterable[str]], evidence: Iterable[Operation] = (), **details: Any
+        self,
+        kind: str,
+        told: Callable[[], Iterable[str]] | Sequence[str],
+        evidence: Iterable[Operation] = (),
+        **details: Any,
     ) -> None:
-        """Note an anomaly; ``tell`` gives its sentences and is called only if it is listed."""
+        """Note an anomaly; ``told`` are its sentences, or gives them and is called only if it is listed."""
         self.counts[kind] += 1
         if self.counts[kind] > LISTED_PER_KIND:
             return
@@ -37,7 +42,7 @@ class Findings:
             Anomaly(
                 kind=kind,
                 guarantee=self.guarantee,
-                story=tuple(tell()),
+                story=tuple(told() if callable(told) else told),
                 operations=tuple(dict.fromkeys(operation.index for operation in evidence)),
                 details=plain(details),
             )
@@ -68,7 +73,7 @@ class Findings:
         certificate: Mapping[str, Any] | None = None,
         model_broken: str = "",
     ) -> Verdict:
-        """Return ``violated`` if anything was found, else ``unknown`` with that reason if there is one, else ``holds``."""
+        """Return ``violated`` if anything was found, else ``unknown`` with that reason if there is one."""
         cost = Cost(operations=operations, steps=steps)
         if self._listed:
             return Verdict(

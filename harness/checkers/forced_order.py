@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.checkers.matching import match
-from harness.checkers.models import ILLEGAL, UNKNOWN, Decision, Entry, Step, Witness
+from harness.checkers.model import ILLEGAL, UNKNOWN, Decision, Entry, Step, Witness
 from harness.clock import FOREVER_NS
 
 Apply = Callable[[Any, Step], Any]
@@ -172,14 +172,14 @@ def _inversion(late: tuple[Entry, int], early: tuple[Entry, int]) -> Witness:
     kind = "stale-read" if late_entry.step.kind == "read" else "not-linearizable"
     if late_version == early_version:
         kind = "phantom-read"
+    verbs = {"read": "read"}
+    did = verbs.get(early_entry.step.kind, "wrote"), verbs.get(late_entry.step.kind, "wrote")
     return Witness(
         kind=kind,
         entries=(early_entry, late_entry),
         story=(
-            f"Operation {early_entry.index} had seen or written version {early_version} and ended before operation "
-            f"{late_entry.index} began.",
-            f"Operation {late_entry.index} then "
-            + (f"read version {late_version}." if late_entry.step.kind == "read" else f"wrote version {late_version}."),
+            f"Operation {early_entry.index} {did[0]} version {early_version} and ended.",
+            f"Only then did operation {late_entry.index} begin, and it {did[1]} version {late_version}.",
         ),
     )
 
@@ -231,13 +231,13 @@ def _fits(gap: _Slot, slots: list[_Slot], entry: Entry, apply: Apply, forgetful:
 
 def _gap(slot: _Slot, slots: list[_Slot], pending: list[Entry]) -> Witness:
     after = next((entry for later in slots[slot.version - slots[0].version :] for entry in later.members()), None)
+    by = f": operation {after.index} saw or wrote it or a later one" if after else ""
     return Witness(
         kind="version-gap",
         entries=(after,) if after else (),
         story=(
-            f"Version {slot.version} was there: "
-            + (f"operation {after.index} saw it or a later one." if after else "a later one was seen."),
-            f"No accepted write was told version {slot.version}, and of the {len(pending)} writes with unknown outcome "
-            "none is left that can have written it.",
+            f"Version {slot.version} was there{by}.",
+            f"No accepted write was told version {slot.version}.",
+            f"Of the {len(pending)} writes with unknown outcome none is left that can have written it.",
         ),
     )

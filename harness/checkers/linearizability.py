@@ -10,7 +10,7 @@ from typing import Any
 from harness.checkers import story
 from harness.checkers.findings import Findings
 from harness.checkers.frozen import freeze
-from harness.checkers.models import ILLEGAL, UNKNOWN, Entry, Model, Step, Witness
+from harness.checkers.model import ILLEGAL, UNKNOWN, Entry, Model, Step, Witness
 from harness.checkers.search import search, verify_linearization
 from harness.checkers.shrink import shrink
 from harness.clock import FOREVER_NS
@@ -25,6 +25,17 @@ DEFAULT_BUDGET_STEPS = 2_000_000
 
 _SHRINK_BUDGET_STEPS = 300_000
 _FRONTIER_SENTENCES = 5
+_OPERATIONS_SHOWN = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """One object with everything that happened to it."""
+
+    key: Any
+    entries: Sequence[Entry]
+    model: Model
+    initial: Any
 
 
 @dataclass(slots=True)
@@ -96,14 +107,15 @@ def linearizable(
     """
 
     def check(history: History) -> Verdict:
-        findings, tally = Findings(guarantee), _Tally()
+        findings, tally = Findings(history, guarantee), _Tally()
         for value, entries in entries_of(history, step, key).items():
             start = model.initial if initial is None else freeze(initial(value))
+            subject = _Subject(key=value, entries=entries, model=model, initial=start)
             tally.operations += len(entries)
             tally.required += sum(entry.required for entry in entries)
-            witness = _decide(entries, model, start, value, budget_steps, tally)
+            witness = _decide(subject, budget_steps, tally)
             if witness is not None:
-                _report(history, witness, value, findings)
+                _report(witness, value, findings)
         return findings.conclude(
             name,
             operations=tally.operations,
@@ -122,45 +134,50 @@ def _unknown(tally: _Tally) -> str:
     return tally.undecided[0] if tally.undecided else ""
 
 
-def _decide(
-    entries: Sequence[Entry], model: Model, initial: Any, key: Any, budget: int, tally: _Tally
-) -> Witness | None:
+def _decide(subject: _Subject, budget: int, tally: _Tally) -> Witness | None:
     """Note the order or what stayed open in ``tally``; return the witness where there is no order."""
-    decision = model.decide(entries, initial) if model.decide else None
+    entries, model = subject.entries, subject.model
+    decision = model.decide(entries, subject.initial) if model.decide else None
     if decision is not None and decision.witness is not None:
         return decision.witness
     if decision is not None:
-        _certify(entries, decision.order, model, initial, key, tally)
+        _certify(subject, decision.order, tally)
         return None
-    result = search(entries, model, initial, budget - tally.steps)
+    result = search(entries, model, subject.initial, budget - tally.steps)
     tally.steps += result.steps
     if result.order is not None:
-        _certify(entries, result.order, model, initial, key, tally)
+        _certify(subject, result.order, tally)
     elif result.exhausted:
-        return _explain(entries, model, initial)
+        return _explain(subject)
     else:
         tally.undecided.append(
-            f"the search for an order stopped at its budget of {budget:,} steps, on {story.short(key)} with "
+            f"the search for an order stopped at its budget of {budget:,} steps, on {story.short(subject.key)} with "
             f"{len(entries)} operations; the longest order that fitted had {len(result.longest)}"
         )
     return None
 
 
-def _certify(
-    entries: Sequence[Entry], order: Sequence[Entry], model: Model, initial: Any, key: Any, tally: _Tally
-) -> None:
+def _certify(subject: _Subject, order: Sequence[Entry], tally: _Tally) -> None:
     indexes = [entry.index for entry in order]
-    problem = verify_linearization(entries, indexes, model, initial)
+    problem = verify_linearization(subject.entries, indexes, subject.model, subject.initial)
     if problem:
         raise CheckError(
-            f"the order found for {story.short(key)} is no linearization: {problem}",
+            f"the order found for {story.short(subject.key)} is no linearization: {problem}",
             next_step="this is a defect of the checker: please report it with the stored run",
         )
-    tally.orders.append({"key": key, "order": indexes})
+    tally.orders.append({"key": subject.key, "order": indexes})
 
 
-def _explain(entries: Sequence[Entry], model: Model, initial: Any) -> Witness:
+def _explain(subject: _Subject) -> Witness:
     """Return the smallest set that fits no order, the longest order that fits, and why nothing can follow it."""
+    entries, model, initial = subject.entries, subject.model, subject.initial
+    strangers = model.unexplained(entries, initial) if model.unexplained else ()
+    if strangers:
+        return Witness(
+            kind="phantom-read",
+            entries=(strangers[0],),
+            story=(f"Operation {strangers[0].index} saw a value that no operation wrote or may have written.",),
+        )
     small = shrink(entries, model, initial, _SHRINK_BUDGET_STEPS)
     longest = search(small, model, initial, _SHRINK_BUDGET_STEPS).longest
     state = initial
@@ -174,8 +191,8 @@ def _explain(entries: Sequence[Entry], model: Model, initial: Any) -> Witness:
         kind="not-linearizable",
         entries=small,
         story=(
-            f"The longest order of these {len(small)} operations that fits is {order}; "
-            f"after it {model.describe_state(state)}.",
+            f"Of these {len(small)} operations the longest order that fits is {order}.",
+            f"After it {model.describe_state(state)}.",
             *(_cannot_follow(entry, model, state) for entry in frontier[:_FRONTIER_SENTENCES]),
         ),
     )
@@ -187,15 +204,15 @@ def _cannot_follow(entry: Entry, model: Model, state: Any) -> str:
     return f"Operation {entry.index} could come next, but then what must follow it does not fit."
 
 
-def _report(history: History, witness: Witness, key: Any, findings: Findings) -> None:
-    operations = [history.operation(entry.index) for entry in witness.entries]
+def _report(witness: Witness, key: Any, findings: Findings) -> None:
+    operations = [findings.history.operation(entry.index) for entry in witness.entries]
 
     def tell() -> tuple[str, ...]:
-        shown = sorted(operations, key=lambda operation: operation.start_ns)
+        shown = sorted(operations[:_OPERATIONS_SHOWN], key=lambda operation: operation.start_ns)
         return (
             *(f"Operation {operation.index}: {story.interval(operation)}." for operation in shown),
             *witness.story,
-            *(f"Operation {o.index} began {story.fault_context(history, o.start_ns)}." for o in shown[-1:]),
+            *(f"Operation {o.index} began {story.fault_context(findings.history, o.start_ns)}." for o in shown[-1:]),
         )
 
     findings.add(witness.kind, tell, operations, key=key)

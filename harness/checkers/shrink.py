@@ -1,6 +1,6 @@
 """Making a counterexample small: delta debugging over the entries of a history that fits no order.
 
-A subset counts only if it still explains what it reads (``Model.explained``): else taking a write away would blame
+A subset counts only if it still explains what it reads (``Model.unexplained``): else taking a write away would blame
 the read of it. Without that hook only entries that never change the state are taken away, which is always fair.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.checkers.models import Entry, Model
-from harness.checkers.search import SearchResult, search
+from harness.checkers.model import Entry, Model
+from harness.checkers.search import search
 
 
 class _Shrinker:
@@ -20,14 +20,14 @@ class _Shrinker:
         self.left = budget
 
     def fails(self, entries: Sequence[Entry]) -> bool:
-        if self.left <= 0 or (self.model.explained and not self.model.explained(entries, self.initial)):
+        if self.left <= 0 or (self.model.unexplained and self.model.unexplained(entries, self.initial)):
             return False
         result = search(entries, self.model, self.initial, self.left)
         self.left -= result.steps + len(entries)
         return result.exhausted
 
     def removable(self, entry: Entry) -> bool:
-        return self.model.explained is not None or self.model.observes(entry.step)
+        return self.model.unexplained is not None or self.model.observes(entry.step)
 
 
 def shrink(entries: Sequence[Entry], model: Model, initial: Any, budget: int) -> tuple[Entry, ...]:
@@ -37,8 +37,6 @@ def shrink(entries: Sequence[Entry], model: Model, initial: Any, budget: int) ->
     """
     shrinker = _Shrinker(model, initial, budget)
     kept = list(entries)
-    if model.explained and not model.explained(kept, initial):
-        return tuple(kept)
     size = len(kept)
     while size >= 1:
         start, removed = 0, False
@@ -52,8 +50,3 @@ def shrink(entries: Sequence[Entry], model: Model, initial: Any, budget: int) ->
         if size > 1 or not removed:
             size //= 2
     return tuple(kept)
-
-
-def dead_end(entries: Sequence[Entry], model: Model, initial: Any, budget: int) -> SearchResult:
-    """Return the longest order of a part of ``entries`` that fits, for the story."""
-    return search(entries, model, initial, budget)

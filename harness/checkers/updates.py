@@ -87,12 +87,12 @@ def lost_updates(
         accounts = _accounts(history, update)
         reason = missing_final(history, needs_final)
         values = {} if reason else {freeze(key): value for key, value in final(history.final).items()}
-        findings = Findings(guarantee)
+        findings = Findings(history, guarantee)
         for key, account in accounts.items():
             if reason:
-                _report_pairs(history, key, account, findings)
+                _report_pairs(key, account, findings)
             else:
-                _judge(history, key, account, initial(key), values.get(key), findings)
+                _judge(key, account, initial(key), values.get(key), findings)
         acknowledged = sum(len(account.acknowledged) for account in accounts.values())
         return findings.conclude(
             name,
@@ -116,51 +116,50 @@ def _accounts(history: History, update: Callable[[Operation], Update | None]) ->
     return dict(accounts)
 
 
-def _judge(
-    history: History, key: Hashable, account: _Account, initial: int, value: int | None, findings: Findings
-) -> None:
+def _judge(key: Hashable, account: _Account, initial: int, value: int | None, findings: Findings) -> None:
     if not account.acknowledged and value is None:
         return
     expected = initial + account.acknowledged_sum
-    reached = (value or 0) - initial - account.acknowledged_sum
+    excess = (initial if value is None else value) - expected
     pairs = account.overwritten()
-    if value is not None and not pairs and _reachable([update.delta for _, update in account.indeterminate], reached):
+    optional = [update.delta for _, update in account.indeterminate]
+    if value is not None and not pairs and _reachable(optional, excess):
         return
-    kind = "doubled-update" if not pairs and value is not None and _beyond(account, reached) else "lost-update"
-    unit = f" and {len(account.indeterminate)} of unknown outcome" if account.indeterminate else ""
-    count = len(account.acknowledged)
-    ended = "is not there at the end" if value is None else f"ended at {value}"
-
-    def tell() -> tuple[str, ...]:
-        return (
-            f"{count} acknowledged updates{unit} of {story.short(key)} should have taken it from {initial} to "
-            f"{expected}{' or what those of unknown outcome add' if unit else ''}; it {ended}.",
-            *_pair_sentences(history, pairs),
-        )
-
-    evidence = [operation for pair in pairs for operation in pair] or [
-        operation for operation, _ in account.acknowledged
-    ]
+    doubled = value is not None and not pairs and excess > sum(delta for delta in optional if delta > 0)
+    witnesses = [operation for pair in pairs for operation in pair] or [o for o, _ in account.acknowledged]
     findings.add(
-        kind,
-        tell,
-        evidence[: 2 * _PAIRS_LISTED],
+        "doubled-update" if doubled else "lost-update",
+        lambda: (
+            _sum_sentence(key, account, initial, expected, value),
+            *_pair_sentences(findings.history, pairs),
+        ),
+        witnesses[: 2 * _PAIRS_LISTED],
         key=key,
-        acknowledged=count,
+        acknowledged=len(account.acknowledged),
         indeterminate=len(account.indeterminate),
         expected=expected,
         final=value,
-        missing=expected - (initial if value is None else value),
+        missing=-excess,
         overwritten=len(pairs),
     )
 
 
-def _report_pairs(history: History, key: Hashable, account: _Account, findings: Findings) -> None:
+def _sum_sentence(key: Hashable, account: _Account, initial: int, expected: int, value: int | None) -> str:
+    optional = len(account.indeterminate)
+    or_more = f" ({optional} more of unknown outcome may add to that)" if optional else ""
+    ended = "is not there at the end" if value is None else f"ended at {value}"
+    return (
+        f"{len(account.acknowledged)} acknowledged updates should have taken {story.short(key)} from {initial} to "
+        f"{expected}{or_more}; it {ended}."
+    )
+
+
+def _report_pairs(key: Hashable, account: _Account, findings: Findings) -> None:
     pairs = account.overwritten()
     if pairs:
         findings.add(
             "lost-update",
-            lambda: _pair_sentences(history, pairs),
+            lambda: _pair_sentences(findings.history, pairs),
             [operation for pair in pairs[:_PAIRS_LISTED] for operation in pair],
             key=key,
             overwritten=len(pairs),
@@ -177,10 +176,6 @@ def _pair_sentences(history: History, pairs: list[tuple[Operation, Operation]]) 
         story.acknowledged(history, other),
         f"Operations {one.index} and {other.index} were computed from the same base, so neither saw the other.",
     )
-
-
-def _beyond(account: _Account, reached: int) -> bool:
-    return reached > sum(max(0, update.delta) for _, update in account.indeterminate)
 
 
 def _reachable(deltas: list[int], target: int) -> bool:

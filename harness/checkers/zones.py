@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.checkers.models import UNKNOWN, Decision, Entry, Witness
+from harness.checkers.model import UNKNOWN, Decision, Entry, Witness
 
 _BEFORE_TIME = -1
 

@@ -15,12 +15,12 @@ import trio
 from cyclopts import Parameter
 from rich.console import Console
 
-from harness.backends.local import LocalBackend, find_mongod
-from harness.backends.local.binary import Mongod
+from harness.backends.local.backend import LocalBackend
+from harness.backends.local.binary import Mongod, find_mongod
 from harness.cli.console import ConsoleProgress
 from harness.errors import UsageError, unknown_name
 from harness.facts import Cell
-from harness.faults import parse_faults
+from harness.faults.catalogue import parse_faults
 from harness.journal import ENCODER
 from harness.report import verdict_table, write_report
 from harness.result import CellResult

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from harness import store
-from harness.backends.local import remove_stale
+from harness.backends.local.directories import remove_stale
 from harness.errors import HarnessError
 from harness.journal import ENCODER
 from harness.report import verdict_table, write_report, write_store_index

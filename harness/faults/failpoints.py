@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+import trio
+
 from harness.errors import BackendError, FaultError, UsageError, unknown_name
 from harness.facts import Effect
 from harness.faults.effects import failpoint_hits
@@ -116,6 +118,8 @@ class FailPoint:
 
 
 ALWAYS = "alwaysOn"
+TURN_OFF_TIMEOUT_S = 2.0
+"""A halted member answers when the fault that halted it is healed, so nobody waits long for it here."""
 
 
 async def turn_on(
@@ -136,9 +140,10 @@ async def turn_off(backend: Backend, members: Sequence[str], failpoint: str) -> 
     problems: list[str] = []
     for member in members:
         try:
-            reply = await backend.admin(member, {"configureFailPoint": failpoint, "mode": "off"})
-        except (BackendError, OSError) as error:
-            problems.append(f"{member}: {error}")
+            with trio.fail_after(TURN_OFF_TIMEOUT_S):
+                reply = await backend.admin(member, {"configureFailPoint": failpoint, "mode": "off"})
+        except (BackendError, OSError, trio.TooSlowError) as error:
+            problems.append(f"{member}: {error or 'no answer'}")
         else:
             hits[member] = int(reply.get("count", 0))
     if problems:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import shlex
 from pathlib import Path
 
 from harness.errors import StoreError, UsageError
@@ -24,7 +25,7 @@ def write_scenario(name: str, directory: Path) -> Path:
             next_step=f"write lower-case letters, digits and '_', a letter first: {_suggest(name)}",
         )
     path = directory / f"{name}.py"
-    text = _TEMPLATE.read_text(encoding="utf-8").replace("@NAME@", name).replace("@FILE@", str(path))
+    text = _TEMPLATE.read_text(encoding="utf-8").replace("@NAME@", name).replace("@FILE@", shlex.quote(str(path)))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         # Exclusive: a scenario that somebody has worked on is never written over.

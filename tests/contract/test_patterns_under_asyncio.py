@@ -56,7 +56,7 @@ PATTERNS = [(name, variant) for name, scenario in SCENARIOS.items() for variant 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a replica set with one member."""
+    """Start a replica set with one member; give its address."""
     try:
         binary = find_mongod().path
     except BackendError as error:
@@ -176,7 +176,9 @@ class AsyncioRun:
 
 def _failure_of(error: PyMongoError) -> Failure:
     types = tuple(base.__name__ for base in type(error).__mro__)
-    return Failure(types=types, message=str(error), code=getattr(error, "code", None), labels=tuple(error._error_labels))
+    return Failure(
+        types=types, message=str(error), code=getattr(error, "code", None), labels=tuple(error._error_labels)
+    )
 
 
 def run(name: str, variant: str, uri: str, **options: Any) -> History:

@@ -32,8 +32,25 @@ ALLOWED_MODULES = {
     "pymongo.read_preferences",
     "pymongo.write_concern",
 }
-ALLOWED_FROM_PYMONGO = {"ReturnDocument", "InsertOne", "UpdateOne", "UpdateMany", "ReplaceOne", "DeleteOne", "DeleteMany"}
-STANDARD_LIBRARY = {"__future__", "collections.abc", "datetime", "functools", "itertools", "random", "typing"}
+ALLOWED_FROM_PYMONGO = {
+    "ReturnDocument",
+    "InsertOne",
+    "UpdateOne",
+    "UpdateMany",
+    "ReplaceOne",
+    "DeleteOne",
+    "DeleteMany",
+}
+STANDARD_LIBRARY = {
+    "__future__",
+    "collections",
+    "collections.abc",
+    "datetime",
+    "functools",
+    "itertools",
+    "random",
+    "typing",
+}
 
 
 def imported_names(path: Path) -> set[tuple[str, str]]:
@@ -74,7 +91,12 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 
 def test_import_rule_refuses_a_client():
     """The rule that the next test applies does refuse PyMongo's clients and a foreign event loop."""
-    refused = [("pymongo", "AsyncMongoClient"), ("pymongo", ""), ("asyncio", ""), ("pymongo.asynchronous.collection", "x")]
+    refused = [
+        ("pymongo", "AsyncMongoClient"),
+        ("pymongo", ""),
+        ("asyncio", ""),
+        ("pymongo.asynchronous.collection", "x"),
+    ]
     assert not any(is_allowed(module, name) for module, name in refused)
 
 
@@ -127,7 +149,9 @@ def test_workload_repeats_for_a_seed_and_differs_between_seeds(scenario: Scenari
     assert json.loads(json.dumps(calls)) == [list(call) for call in calls]
     for function, arguments in calls:
         inspect.signature(scenario.operations[function]).bind(None, **arguments)
-    assert {function for function, _ in first_calls(scenario, seed=7, client=1, count=2_000)} == set(scenario.operations)
+    assert {function for function, _ in first_calls(scenario, seed=7, client=1, count=2_000)} == set(
+        scenario.operations
+    )
 
 
 def test_workload_tokens_are_unique_over_clients(scenario: Scenario):

@@ -16,7 +16,7 @@ from harness.interfaces.link import Network
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress is text for the person who waits
+    print(line, file=sys.stderr, flush=True)
 
 
 async def open_network(
@@ -45,10 +45,10 @@ async def open_network(
     if kind == "builtin":
         return await open_builtin(ports=ports, groups=groups, directory=directory, seed=seed)
     from harness.backends.links.toxiproxy import open_toxiproxy
-    from harness.backends.links.toxiproxy_server import Unavailable
+    from harness.backends.links.toxiproxy_server import ToxiproxyMissingError
 
     try:
         return await open_toxiproxy(ports=ports, groups=groups, directory=directory, server=server, progress=progress)
-    except Unavailable as missing:
+    except ToxiproxyMissingError as missing:
         note = f"Toxiproxy cannot be used ({missing.message}); the built-in links serve instead: {missing.next_step}"
         return await open_builtin(ports=ports, groups=groups, directory=directory, seed=seed, notes=(note,))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import trio
 
@@ -43,8 +43,8 @@ class ProxyProcess:
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._requests = trio.lowlevel.FdStream(self._process.stdin.detach().detach())
-        self._replies = trio.lowlevel.FdStream(self._process.stdout.detach().detach())
+        self._requests = _taken_over(self._process.stdin)
+        self._replies = _taken_over(self._process.stdout)
         self._lock = trio.Lock()
         self._numbers = itertools.count()
         self._buffer = b""
@@ -100,6 +100,11 @@ class ProxyProcess:
                 self._process.wait()
 
 
+def _taken_over(pipe: IO[bytes]) -> trio.lowlevel.FdStream:
+    with pipe:
+        return trio.lowlevel.FdStream(os.dup(pipe.fileno()))
+
+
 class BuiltinLinks:
     """The links that the proxy process carries; see :class:`~harness.interfaces.link.Links`."""
 
@@ -129,9 +134,10 @@ class BuiltinLinks:
         """Disturb these links. Raises FaultError for a toxic that is none, or is there already."""
         validate(toxic)
         struck = self._topology.checked(links)
-        self._toxics |= claimed(self._toxics, struck, toxic)
+        entries = claimed(self._toxics, struck, toxic)
         described = {**asdict(toxic), "attributes": dict(toxic.attributes)}
         await self._process.ask("add_toxic", links=struck, toxic=described)
+        self._toxics |= entries
 
     async def counters(self, link: Link) -> LinkCounters:
         """Return what the link has carried up to now."""
@@ -140,7 +146,7 @@ class BuiltinLinks:
 
 def claimed(present: set[tuple[Link, str, str]], links: Iterable[Link], toxic: Toxic) -> set[tuple[Link, str, str]]:
     """Return the entries of a toxic on ``links``. Raises FaultError where one is ``present``: heal first."""
-    entries = {(link, toxic.kind, toxic.direction) for link in links}
+    entries: set[tuple[Link, str, str]] = {(link, toxic.kind, toxic.direction) for link in links}
     if taken := sorted(entries & present):
         source, destination = taken[0][0]
         raise FaultError(

@@ -86,8 +86,10 @@ class Endpoint:
 class Line:
     """One direction of one connection."""
 
-    __slots__ = ("chain", "connection", "direction", "ended", "ending", "finished", "outbox", "source", "tally")
-    __slots__ += ("target", "timer_ns")
+    __slots__ = (
+        "chain", "connection", "direction", "ended", "ending", "finished", "outbox", "source", "tally", "target",
+        "timer_ns",
+    )  # fmt: skip
 
     def __init__(self, connection: Connection, direction: Direction, source: Endpoint, target: Endpoint) -> None:
         self.connection = connection

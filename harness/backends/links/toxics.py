@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -272,23 +272,20 @@ class LimitData(Stage):
         return leaving
 
 
+_STAGES: Mapping[ToxicKind, Callable[[Mapping[str, int], random.Random], Stage]] = {
+    "latency": Latency,
+    "bandwidth": lambda attributes, _: Bandwidth(attributes),
+    "slow_close": lambda attributes, _: SlowClose(attributes),
+    "timeout": lambda attributes, _: Timeout(attributes),
+    "reset_peer": lambda attributes, _: ResetPeer(attributes),
+    "slicer": Slicer,
+    "limit_data": lambda attributes, _: LimitData(attributes),
+}
+
+
 def make_stage(toxic: Toxic, source: random.Random) -> Stage:
     """Return the stage of a valid toxic for one connection; ``source`` is that connection's own random stream."""
-    match toxic.kind:
-        case "latency":
-            return Latency(toxic.attributes, source)
-        case "bandwidth":
-            return Bandwidth(toxic.attributes)
-        case "slow_close":
-            return SlowClose(toxic.attributes)
-        case "timeout":
-            return Timeout(toxic.attributes)
-        case "reset_peer":
-            return ResetPeer(toxic.attributes)
-        case "slicer":
-            return Slicer(toxic.attributes, source)
-        case "limit_data":
-            return LimitData(toxic.attributes)
+    return _STAGES[toxic.kind](toxic.attributes, source)
 
 
 class _Place:
@@ -343,9 +340,8 @@ class Chain:
     def next_ns(self) -> int | None:
         """Return when :meth:`advance` has something to do next; None where only an arrival gives it some."""
         times = [place.leaving[0].at_ns for place in self._places if place.leaving]
-        for place in self._places:
-            if place.stage.deadline_ns is not None and not place.ended:
-                times.append(place.stage.deadline_ns)
+        running = (place.stage.deadline_ns for place in self._places if not place.ended)
+        times += [deadline_ns for deadline_ns in running if deadline_ns is not None]
         return min(times, default=None)
 
     def dismantle(self) -> list[Chunk | Ending]:

@@ -25,6 +25,7 @@ from harness.interfaces.backend import Capability, Connection, MemberState
 from harness.interfaces.link import Links, Network
 
 START_TIMEOUT_S = 60.0
+TOO_SLOW_LOG_LINES = 3
 PORT_TRIES = 4
 ADMIN_TIMEOUT_S = 15.0
 DROP_TIMEOUT_S = 15.0
@@ -121,15 +122,7 @@ class LocalBackend:
         if self._guardian is not None:
             raise BackendError("starting the local set: it is running already")
         try:
-            with trio.fail_after(START_TIMEOUT_S):
-                await self._start_on_free_ports()
-        except trio.TooSlowError:
-            told = "\n".join(member.last_words(3) for member in self._members.values())
-            await self._stop_shielded()
-            raise BackendError(
-                f"the local set was not ready within {START_TIMEOUT_S:.0f} s; its members' last log lines:\n{told}",
-                next_step="see whether the machine is overloaded, then start again",
-            ) from None
+            await self._start_on_free_ports()
         except BaseException:
             await self._stop_shielded()
             raise
@@ -310,25 +303,35 @@ class LocalBackend:
         self._primary = self._names[0]
         ports = dict(zip(self._names, free_ports(len(self._names)), strict=True))
         (directory / "links").mkdir()
-        self._network = await self._network_opener()(
+        # No time limit here: a Toxiproxy server may have to be built first.
+        network = self._network = await self._network_opener()(
             self._network_kind, ports=ports, groups=self._groups, directory=directory / "links"
         )
         guardian = self._guardian = Guardian(directory)
         guardian.open()
-        self._members = {
-            name: Member(
-                name=name,
-                port=port,
-                address=self._network.advertised(name),
-                directory=directory / name,
-                set_name=self._set_name,
-                mongod=self._mongod,
-                guardian=guardian,
-            )
-            for name, port in ports.items()
-        }
-        await run_together(*(partial(member.launch, self._network) for member in self._members.values()))
-        await run_beside(self._initiate, self._watch_for_deaths)
+        self._members = {name: self._member(name, port, network, guardian) for name, port in ports.items()}
+        try:
+            with trio.fail_after(START_TIMEOUT_S):
+                await run_together(*(partial(member.launch, network) for member in self._members.values()))
+                await run_beside(self._initiate, self._watch_for_deaths)
+        except trio.TooSlowError:
+            told = "\n".join(member.last_words(TOO_SLOW_LOG_LINES) for member in self._members.values())
+            raise BackendError(
+                f"the local set was not ready within {START_TIMEOUT_S:.0f} s; its members' last log lines:\n{told}",
+                next_step="see whether the machine is overloaded, then start again",
+            ) from None
+
+    def _member(self, name: str, port: int, network: Network, guardian: Guardian) -> Member:
+        assert self._directory is not None
+        return Member(
+            name=name,
+            port=port,
+            address=network.advertised(name),
+            directory=self._directory / name,
+            set_name=self._set_name,
+            mongod=self._mongod,
+            guardian=guardian,
+        )
 
     def _network_opener(self) -> OpenNetwork:
         if self._open_network is not None:

@@ -16,8 +16,13 @@ from harness.backends.local.wire import LOOPBACK, CommandFailedError, MemberChan
 from harness.errors import BackendError
 from harness.interfaces.link import Network
 
-CACHE_GB = 0.25
+CACHE_GB = 0.5
+"""At 0.25 the server refuses to insert one document of 16 MB: it is too large a part of the cache."""
+
 OPLOG_MB = 1024
+JOURNAL_FILE_MB = 32
+"""Three files are made at once. The server's 100 MB each would take 0.9 GB for a set of three before its first write."""
+
 RESTART_TIMEOUT_S = 30.0
 RESTART_TRIES = 5
 SHOWN_LOG_LINES = 12
@@ -47,6 +52,7 @@ class Member:
     channel: MemberChannel = field(init=False)
     _process_id: int = field(init=False, default=0)
     _process_start: int | None = field(init=False, default=None)
+    _log_start: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.channel = MemberChannel(self.name, self.port)
@@ -81,6 +87,7 @@ class Member:
             "--replSet": self.set_name,
             "--oplogSize": str(OPLOG_MB),
             "--wiredTigerCacheSizeGB": str(CACHE_GB),
+            "--wiredTigerEngineConfigString": f"log=(file_max={JOURNAL_FILE_MB}MB)",
         }
         words = [word for option in options.items() for word in option]
         # Diagnostic data is sampled each second and written to disk; nobody reads it here.
@@ -91,6 +98,7 @@ class Member:
     async def launch(self, network: Network) -> None:
         """Start the process and tell the network. Raises BackendError where it cannot be executed."""
         self.data_path.mkdir(parents=True, exist_ok=True)
+        self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
         self._process_id = await self.guardian.start(
             self.name, self.arguments(), network.member_environment(self.name), self.directory / "output.log"
         )
@@ -139,14 +147,17 @@ class Member:
         while self.live_process_id() is not None:
             await trio.sleep(_DEATH_POLL_S)
         exit_code = (await self.guardian.states())[self.name].exit_code
-        lines = (*last_lines(self.log_path, _SEARCHED_LOG_LINES), *last_lines(self.directory / "output.log", 50))
-        raise self._death(exit_code, lines)
+        raise self._death(exit_code, self._lines_since_launch())
 
     def last_words(self, count: int) -> str:
         """Return the last log lines in words, one a line, after the member's name."""
-        lines = last_lines(self.log_path, _SEARCHED_LOG_LINES) or last_lines(self.directory / "output.log", count)
-        return (
-            "\n".join(f"    {self.name}: {line}" for line in for_reader(lines, count)) or f"    {self.name}: (no log)"
+        lines = for_reader(self._lines_since_launch(), count) or ("(no log)",)
+        return "\n".join(f"    {self.name}: {line}" for line in lines)
+
+    def _lines_since_launch(self) -> tuple[str, ...]:
+        # What stops a process before it opens its log (a missing library) is in its output.
+        return last_lines(self.log_path, _SEARCHED_LOG_LINES, after=self._log_start) or last_lines(
+            self.directory / "output.log", _SEARCHED_LOG_LINES
         )
 
     def _death(self, exit_code: int | None, lines: tuple[str, ...]) -> BackendError:

@@ -23,7 +23,7 @@ from harness.interfaces.backend import MemberState
 ELECTION_TIMEOUT_MS = 1000
 HEARTBEAT_INTERVAL_MS = 200
 HEARTBEAT_TIMEOUT_S = 1
-MAJORITY_WRITE_TIMEOUT_MS = 5000
+WRITE_TIMEOUT_MS = 5000
 OWN_DATABASE = "harness"
 """Holds the one document that majority writes of the harness update."""
 
@@ -67,23 +67,30 @@ async def initiate(channels: Sequence[MemberChannel], document: Mapping[str, Any
     await first.command("admin", {"replSetInitiate": dict(document)}, timeout_s=_INITIATE_TIMEOUT_S)
     await _step_up(first)
     await majority_write(first)
+    # The first write may have reached the others as part of their first copy; only the next one shows that they
+    # follow. Without it they could be caught in a wait of a second when the waits get their usual length back.
+    await _acknowledged_write(first, len(channels))
     await run_together(*(partial(_restore_waits, channel) for channel in others))
 
 
 async def majority_write(primary: MemberChannel) -> None:
     """Write on the primary and return when a majority has the write. Raises BackendError where none acknowledged."""
+    await _acknowledged_write(primary, "majority")
+
+
+async def _acknowledged_write(primary: MemberChannel, acknowledgement: int | str) -> None:
     reply = await primary.command(
         OWN_DATABASE,
         {
             "update": "ready",
             "updates": [{"q": {"_id": 1}, "u": {"$inc": {"writes": 1}}, "upsert": True}],
-            "writeConcern": {"w": "majority", "wtimeout": MAJORITY_WRITE_TIMEOUT_MS},
+            "writeConcern": {"w": acknowledgement, "wtimeout": WRITE_TIMEOUT_MS},
         },
-        timeout_s=2 * MAJORITY_WRITE_TIMEOUT_MS / 1000,
+        timeout_s=2 * WRITE_TIMEOUT_MS / 1000,
     )
     for kind in ("writeErrors", "writeConcernError"):
         if kind in reply:
-            raise BackendError(f"a majority write on {primary.member} was not acknowledged: {reply[kind]}")
+            raise BackendError(f"a write at w:{acknowledgement} on {primary.member} was refused: {reply[kind]}")
 
 
 def what_is_unhealthy(states: Iterable[MemberState]) -> str:

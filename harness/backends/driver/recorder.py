@@ -1,0 +1,245 @@
+"""The recorder of one client process: which database calls an operation made, and what went over the wire for each.
+
+PyMongo's command monitoring runs on the thread that makes the call, so an event belongs to the call that is open on
+its thread. Documents are turned into plain values (a deep copy, made by msgspec in C) as the events happen, because a
+pattern may change a document that it sent or received while its operation is still under way.
+
+An unacknowledged write (w:0) has no answer; PyMongo publishes one of its own making, which is not recorded: such an
+attempt has neither reply nor failure.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+from harness.backends.driver.cancellation import CancelFlag, task_flag
+from harness.backends.driver.failures import failure_of_attempt
+from harness.clock import RunClock
+from harness.journal import to_plain
+from harness.operation import Attempt, DatabaseCall, Failure
+
+T = TypeVar("T")
+
+_NO_ARGUMENTS: dict[str, Any] = {}
+
+
+class ClientDied(BaseException):
+    """The client process died (fault ``crash-client``): nothing of its operation reaches the database any more."""
+
+
+class _OpenAttempt:
+    __slots__ = ("command", "request", "server", "start_ns")
+
+    def __init__(self, command: str, request: dict[str, Any], server: str, start_ns: int) -> None:
+        self.command = command
+        self.request = request
+        self.server = server
+        self.start_ns = start_ns
+
+    def close(self, end_ns: int | None, reply: dict[str, Any] | None, failure: Failure | None) -> Attempt:
+        return Attempt(
+            command=self.command,
+            request=self.request,
+            server=self.server,
+            start_ns=self.start_ns,
+            end_ns=end_ns,
+            reply=reply,
+            failure=failure,
+        )
+
+
+class _OpenCall:
+    __slots__ = ("attempts", "end_ns", "error", "name", "open_attempt", "operation", "start_ns")
+
+    def __init__(self, name: str, operation: _OpenOperation, start_ns: int) -> None:
+        self.name = name
+        self.operation = operation
+        self.start_ns = start_ns
+        self.end_ns: int | None = None
+        self.attempts: list[Attempt] = []
+        self.open_attempt: _OpenAttempt | None = None
+        self.error = ""
+
+    def close(self) -> DatabaseCall:
+        attempts = tuple(self.attempts)
+        if self.open_attempt is not None:
+            attempts = (*attempts, self.open_attempt.close(None, None, None))
+        return DatabaseCall(
+            name=self.name, start_ns=self.start_ns, end_ns=self.end_ns, attempts=attempts, error=self.error
+        )
+
+
+class _OpenOperation:
+    __slots__ = ("calls", "dead")
+
+    def __init__(self) -> None:
+        self.calls: list[_OpenCall] = []
+        """Calls that sent a command or raised, in the order in which they first did; cursors serve many from memory."""
+        self.dead = False
+
+
+class _ThreadState(threading.local):
+    call: _OpenCall | None = None
+
+
+class Recorder:
+    """Records the database calls of one client process, operation by operation.
+
+    Arguments: ``clock`` is the run's; ``cancel`` is looked at before every call; ``members`` maps ``host:port`` to
+    member name. :meth:`begin` and :meth:`end` are called by the client's own thread, :meth:`arm_crash` by any; child
+    tasks record into the operation under way.
+    """
+
+    def __init__(self, clock: RunClock, cancel: CancelFlag, members: Mapping[str, str]) -> None:
+        self._origin_ns = clock.origin_ns
+        self._cancel = cancel
+        self._servers = {_address(text): name for text, name in members.items()}
+        self._operation: _OpenOperation | None = None
+        self._thread = _ThreadState()
+        self._armed = False
+        self.listener: CommandListener = _CommandRecorder(self._thread, self._servers, clock.origin_ns)
+        """What the client's MongoClient is given as event listener."""
+
+    def begin(self) -> None:
+        """Start to record an operation."""
+        self._operation = _OpenOperation()
+
+    def end(self) -> tuple[DatabaseCall, ...]:
+        """Return the calls of the operation, in the order in which they first reached the wire; forget its death.
+
+        Of a call that a child task has still open, what was sent by now is in the record, without an end.
+        """
+        operation, self._operation = self._operation, None
+        return () if operation is None else tuple(call.close() for call in operation.calls)
+
+    def arm_crash(self) -> None:
+        """Let the client die when the next database call of an operation completes, in place of its result."""
+        self._armed = True
+
+    def disarm_crash(self) -> None:
+        """Take back :meth:`arm_crash` where it has not struck yet."""
+        self._armed = False
+
+    def check(self) -> None:
+        """Raise :class:`ClientDied` or :class:`~harness.backends.driver.cancellation.Cancelled` where due."""
+        operation = self._operation
+        if operation is not None and operation.dead:
+            raise ClientDied
+        (task_flag.get() or self._cancel).check()
+
+    def call(
+        self,
+        name: str,
+        function: Callable[..., T],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] = _NO_ARGUMENTS,
+        *,
+        cleanup: bool = False,
+    ) -> T:
+        """Do ``function(*args, **kwargs)`` as the database call ``name`` and return its result.
+
+        Raises ClientDied where the client is dead, Cancelled where it was told to end (not for a ``cleanup`` call,
+        which gives back what the server holds), and whatever ``function`` raises.
+        """
+        operation = self._operation
+        if operation is not None and operation.dead:
+            raise ClientDied
+        if not cleanup:
+            (task_flag.get() or self._cancel).check()
+        if operation is None:
+            return function(*args, **kwargs)
+        thread = self._thread
+        call = _OpenCall(name, operation, time.monotonic_ns() - self._origin_ns)
+        outer, thread.call = thread.call, call
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            call.error = type(error).__name__
+            if not call.attempts:
+                operation.calls.append(call)
+            self._die_if_due(operation, call)
+            raise
+        finally:
+            call.end_ns = time.monotonic_ns() - self._origin_ns
+            thread.call = outer
+        if self._armed or operation.dead:
+            self._die_if_due(operation, call)
+        return result
+
+    def _die_if_due(self, operation: _OpenOperation, call: _OpenCall) -> None:
+        if self._armed and call.attempts:
+            self._armed = False
+            operation.dead = True
+        if operation.dead:
+            raise ClientDied from None
+
+
+class _CommandRecorder(CommandListener):
+    def __init__(self, thread: _ThreadState, servers: Mapping[Any, str], origin_ns: int) -> None:
+        self._thread = thread
+        self._servers = servers
+        self._origin_ns = origin_ns
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """Note a command that is about to be sent."""
+        call = self._thread.call
+        if call is None:
+            return
+        if call.open_attempt is None and not call.attempts:
+            call.operation.calls.append(call)
+        address = event.connection_id
+        server = self._servers.get(address) or f"{address[0]}:{address[1]}"
+        call.open_attempt = _OpenAttempt(
+            event.command_name, _plain_request(event.command), server, time.monotonic_ns() - self._origin_ns
+        )
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Note the answer to a command."""
+        end_ns = time.monotonic_ns() - self._origin_ns
+        call = self._thread.call
+        if call is None or call.open_attempt is None:
+            return
+        attempt = call.open_attempt
+        concern = attempt.request.get("writeConcern")
+        unacknowledged = concern is not None and concern.get("w") == 0
+        reply = None if unacknowledged else _plain_reply(event.reply)
+        call.attempts.append(attempt.close(end_ns, reply, None))
+        call.open_attempt = None
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Note that a command failed, answered or not."""
+        end_ns = time.monotonic_ns() - self._origin_ns
+        call = self._thread.call
+        if call is None or call.open_attempt is None:
+            return
+        call.attempts.append(call.open_attempt.close(end_ns, None, failure_of_attempt(event.failure)))
+        call.open_attempt = None
+
+
+def _plain_request(command: Mapping[str, Any]) -> dict[str, Any]:
+    request = dict(command)
+    request.pop("$clusterTime", None)
+    session = request.get("lsid")
+    if session is not None:
+        request["lsid"] = session["id"].hex()
+    plain: dict[str, Any] = msgspec.to_builtins(request, enc_hook=to_plain)
+    return plain
+
+
+def _plain_reply(reply: Mapping[str, Any]) -> dict[str, Any]:
+    if "$clusterTime" in reply:
+        reply = dict(reply)
+        del reply["$clusterTime"]
+    plain: dict[str, Any] = msgspec.to_builtins(reply, enc_hook=to_plain)
+    return plain
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,78 @@
+"""Grudges: which links a partition cuts."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from harness.faults.partitions import bridge, halves, isolate, one_way, ring
+from harness.interfaces.link import Link
+
+THREE = ("m1", "m2", "m3")
+FIVE = ("m1", "m2", "m3", "m4", "m5")
+
+
+def reach(members, cut):
+    """Whom each member can still open connections to, itself included."""
+    return {a: frozenset(b for b in members if a == b or Link(a, b) not in set(cut)) for a in members}
+
+
+def symmetric(cut):
+    return {Link(b, a) for a, b in cut} == set(cut)
+
+
+@pytest.mark.parametrize("members", [THREE, FIVE])
+def test_isolate_cuts_the_victim_from_all_others_both_ways(members) -> None:
+    """The victim reaches nobody and nobody reaches it; the others reach each other."""
+    for victim in members:
+        cut = isolate(members, victim)
+        others = frozenset(members) - {victim}
+        assert reach(members, cut) == {victim: frozenset({victim}), **dict.fromkeys(others, others)}
+
+
+@pytest.mark.parametrize(("members", "sizes"), [(THREE, {1, 2}), (FIVE, {2, 3})])
+def test_halves_are_a_minority_and_a_majority(members, sizes) -> None:
+    """Two groups remain, of the two sizes, that do not reach each other."""
+    groups = set(reach(members, halves(members)).values())
+    assert {len(group) for group in groups} == sizes
+    assert frozenset.union(*groups) == frozenset(members)
+    assert symmetric(halves(members))
+
+
+@pytest.mark.parametrize("members", [THREE, FIVE])
+def test_in_a_ring_each_reaches_a_majority_and_no_two_the_same(members) -> None:
+    """Every member reaches exactly a majority, and each a different one, whatever the order of the ring."""
+    for order in permutations(members):
+        views = reach(members, ring(order))
+        assert {len(view) for view in views.values()} == {len(members) // 2 + 1}
+        assert len(set(views.values())) == len(members)
+
+
+def test_a_ring_of_five_is_symmetric_and_one_of_three_is_not() -> None:
+    """With five each reaches one neighbour on either side; with three every pair is cut in one direction."""
+    assert symmetric(ring(FIVE))
+    cut = ring(THREE)
+    assert len(cut) == 3
+    assert not any(Link(b, a) in cut for a, b in cut)
+
+
+@pytest.mark.parametrize("members", [THREE, FIVE])
+def test_over_a_bridge_one_member_reaches_all_and_the_halves_only_it(members) -> None:
+    """The member in the middle reaches everybody; the others reach their own half and the middle."""
+    middle = members[len(members) // 2]
+    views = reach(members, bridge(members))
+    assert views.pop(middle) == frozenset(members)
+    groups = {view - {middle} for view in views.values()}
+    assert len(groups) == 2
+    assert {len(group) for group in groups} == {len(members) // 2}
+    assert symmetric(bridge(members))
+
+
+@pytest.mark.parametrize("silenced", [True, False])
+def test_one_way_cuts_exactly_one_direction(silenced: bool) -> None:
+    """Only what one side initiates is lost."""
+    cut = one_way(FIVE, "m2", silenced=silenced)
+    assert len(cut) == 4
+    assert all((link.source if silenced else link.destination) == "m2" for link in cut)
+    assert not any(Link(b, a) in cut for a, b in cut)
