@@ -307,5 +307,5 @@ SCENARIO = Scenario(
         "hardened": "Adopt it with its unique index on (entityId, version); without the index two creations of one "
         "entity both succeed.",
     },
-    think_ms=10.0,
+    think_ms=5.0,
 )

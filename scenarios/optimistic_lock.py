@@ -246,5 +246,5 @@ SCENARIO = Scenario(
         "hardened": "Adopt it at w:majority: compare the version that the update was computed from, and compute anew "
         "after a conflict. Below a majority a failover still loses acknowledged updates.",
     },
-    think_ms=10.0,
+    think_ms=5.0,
 )

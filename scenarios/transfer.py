@@ -310,5 +310,5 @@ SCENARIO = Scenario(
         "hardened": "Adopt it: it looks at what the credit matched, and a caller may start over with the same key "
         "after any error.",
     },
-    think_ms=10.0,
+    think_ms=5.0,
 )

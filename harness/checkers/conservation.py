@@ -86,6 +86,7 @@ def conservation(
             _judge_balances(final, None, terms, entries, findings)
             if entries is not None:
                 _judge_ledger(entries, transfers, findings)
+                _judge_amounts(entries, transfers, findings)
                 _judge_accounts(final, terms, entries, findings)
         snapshots = _judge_snapshots(snapshot, terms, findings)
         return findings.conclude(
@@ -195,16 +196,30 @@ def _judge_accounts(final: Balances, terms: _Terms, entries: Iterable[Transfer],
     for entry in entries:
         flow[freeze(entry.source)] -= entry.amount
         flow[freeze(entry.target)] += entry.amount
-    for account in sorted(final, key=repr):
-        if final[account] != flow[account]:
-            text = (
-                f"Account {story.short(account)} ended at {final[account]}; "
-                f"its opening balance and the ledger give {flow[account]}."
-            )
-            findings.add(
-                "ledger-mismatch",
-                (text,),
-                account=account,
-                balance=final[account],
-                by_ledger=flow[account],
-            )
+    for account in sorted({*final, *terms.opening}, key=repr):
+        balance = final.get(account)
+        if balance == flow[account]:
+            continue
+        ended = "is gone at the end" if balance is None else f"ended at {balance}"
+        sentence = f"Account {story.short(account)} {ended}; its opening balance and the ledger give {flow[account]}."
+        findings.add("ledger-mismatch", (sentence,), account=account, balance=balance, by_ledger=flow[account])
+
+
+def _judge_amounts(
+    entries: Iterable[Transfer], transfers: list[tuple[Operation, Transfer]], findings: Findings
+) -> None:
+    """Hold each ledger entry against the transfer whose token it bears."""
+    asked: defaultdict[Hashable, list[tuple[Operation, Transfer]]] = defaultdict(list)
+    for operation, transfer in transfers:
+        asked[freeze(transfer.token)].append((operation, transfer))
+    for entry in entries:
+        owners = asked.get(freeze(entry.token), [])
+        if not owners or any(_terms_of(transfer) == _terms_of(entry) for _, transfer in owners):
+            continue
+        sentence = f"Ledger entry {story.short(entry.token)} names other accounts or another amount than its transfer."
+        operations = [operation for operation, _ in owners]
+        findings.add("ledger-mismatch", _told(sentence, operations, findings), operations, token=entry.token)
+
+
+def _terms_of(transfer: Transfer) -> tuple[Any, Any, int]:
+    return (freeze(transfer.source), freeze(transfer.target), transfer.amount)

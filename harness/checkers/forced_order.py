@@ -129,7 +129,7 @@ def _misfit(slots: list[_Slot], apply: Apply, forgetful: bool) -> Witness | None
     for before, slot in zip([None, *slots], slots, strict=False):
         for read in slot.reads:
             if read.step.result[1] != slot.document:
-                return _wrong_document(slot, read)
+                return _wrong_document(slot, read, slot.members())
         if slot.write is None or before is None:
             continue
         known = before.document
@@ -138,19 +138,20 @@ def _misfit(slots: list[_Slot], apply: Apply, forgetful: bool) -> Witness | None
                 continue
             known = None
         if apply((before.version, known), slot.write.step) is ILLEGAL:
-            return _wrong_document(slot, slot.write)
+            return _wrong_document(slot, slot.write, [] if forgetful else before.members())
     return None
 
 
-def _wrong_document(slot: _Slot, entry: Entry) -> Witness:
-    others = [other for other in slot.members() if other is not entry][:1]
+def _wrong_document(slot: _Slot, entry: Entry, context: Sequence[Entry]) -> Witness:
+    """Return the witness that ``entry`` does not fit, given the first other entry of ``context``."""
+    others = [other for other in context if other is not entry][:1]
     return Witness(
         kind="wrong-document",
         entries=(*others, entry),
         story=(
             f"Operation {entry.index} returned {entry.step.result[1]!r} as version {slot.version}.",
-            f"That is not what was written as version {slot.version}"
-            + (f": {slot.document!r}." if slot.document is not _UNSEEN and others else "."),
+            "That is not what was written as that version"
+            + (f", as operation {others[0].index} shows." if others else "."),
         ),
     )
 

@@ -38,7 +38,7 @@ ANOMALY_KINDS: Mapping[str, str] = MappingProxyType(
         "double-payment": "One transfer has several ledger entries.",
         "missing-ledger-entry": "A committed transfer has no ledger entry.",
         "phantom-ledger-entry": "A ledger entry belongs to no transfer.",
-        "ledger-mismatch": "A balance differs from its opening balance and the ledger.",
+        "ledger-mismatch": "The ledger does not agree with a balance or with the transfer that it tells of.",
         # claims
         "double-claim": "Several clients were told that they had claimed the same item.",
         "orphaned-claim": "An item is claimed and no client was told so.",

@@ -179,23 +179,30 @@ def _explain(subject: _Subject) -> Witness:
             story=(f"Operation {strangers[0].index} saw a value that no operation wrote or may have written.",),
         )
     small = shrink(entries, model, initial, _SHRINK_BUDGET_STEPS)
-    longest = search(small, model, initial, _SHRINK_BUDGET_STEPS).longest
-    state = initial
-    for entry in longest:
-        state = model.apply(state, entry.step)
-    order = " then ".join(str(entry.index) for entry in longest) or "none at all"
-    rest = [entry for entry in small if entry.required and entry not in longest]
-    limit = min((entry.end_ns for entry in rest), default=FOREVER_NS)
-    frontier = [entry for entry in rest if entry.start_ns <= limit]
+    result = search(small, model, initial, _SHRINK_BUDGET_STEPS)
     return Witness(
         kind="not-linearizable",
         entries=small,
         story=(
-            f"Of these {len(small)} operations the longest order that fits is {order}.",
-            f"After it {model.describe_state(state)}.",
-            *(_cannot_follow(entry, model, state) for entry in frontier[:_FRONTIER_SENTENCES]),
+            f"These {len(small)} operations fit no order, whatever the others did.",
+            *(_frontier(small, result.longest, model, initial) if result.exhausted else ()),
         ),
     )
+
+
+def _frontier(small: Sequence[Entry], longest: Sequence[Entry], model: Model, initial: Any) -> list[str]:
+    """Return the longest order that fits and why none of the operations that may come next can follow it."""
+    state = initial
+    for entry in longest:
+        state = model.apply(state, entry.step)
+    order = " then ".join(str(entry.index) for entry in longest) or "none at all"
+    rest = [entry for entry in small if entry not in longest]
+    limit = min((entry.end_ns for entry in rest), default=FOREVER_NS)
+    frontier = [entry for entry in rest if entry.start_ns <= limit]
+    return [
+        f"By themselves the longest order that fits is {order}; after it {model.describe_state(state)}.",
+        *(_cannot_follow(entry, model, state) for entry in frontier[:_FRONTIER_SENTENCES]),
+    ]
 
 
 def _cannot_follow(entry: Entry, model: Model, state: Any) -> str:

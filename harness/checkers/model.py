@@ -71,7 +71,7 @@ class Model:
     of UNKNOWN must be accepted wherever the operation could have taken effect. ``observes(step)`` says that a step
     never changes any state. ``decide``, where there is one, is an exact polynomial algorithm; it returns None for
     histories that it does not cover. ``unexplained``, where there is one, gives those of some entries that saw a value
-    which none of them brought: a counterexample is only shrunk to sets that have none.
+    which none of them brought, so that a read of it is blamed by itself.
     """
 
     name: str

@@ -38,7 +38,7 @@ def _register_observes(step: Step) -> bool:
 def _register_unexplained(entries: Sequence[Entry], initial: Any) -> list[Entry]:
     values = {initial}
     values.update(e.step.value for e in entries if e.step.kind == "write")
-    values.update(e.step.value[1] for e in entries if e.step.kind == "cas" and e.step.result is not False)
+    values.update(e.step.value[1] for e in entries if e.step.kind == "cas")
     return [e for e in entries if e.required and _seen_value(e.step, initial) not in values]
 
 

@@ -1,7 +1,8 @@
 """Making a counterexample small: delta debugging over the entries of a history that fits no order.
 
-A subset counts only if it still explains what it reads (``Model.unexplained``): else taking a write away would blame
-the read of it. Without that hook only entries that never change the state are taken away, which is always fair.
+An entry is not taken away but set free, as if its outcome were unknown: it may have happened at any time after its
+start, with any result, or never. What is left then fits no order whatever the others did, so it is to blame by
+itself. (Taking a write away would blame the read of it.) An entry that cannot change the state is free when it is gone.
 """
 
 from __future__ import annotations
@@ -9,41 +10,57 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.checkers.model import Entry, Model
+from harness.checkers.model import UNKNOWN, Entry, Model, Step
 from harness.checkers.search import search
+from harness.clock import FOREVER_NS
+
+_STEPS_PER_TRY = 4
+_LEAST_STEPS_PER_TRY = 5_000
 
 
 class _Shrinker:
-    def __init__(self, model: Model, initial: Any, budget: int) -> None:
+    def __init__(self, entries: Sequence[Entry], model: Model, initial: Any, budget: int) -> None:
+        self.entries = entries
         self.model = model
         self.initial = initial
         self.left = budget
 
-    def fails(self, entries: Sequence[Entry]) -> bool:
-        if self.left <= 0 or (self.model.unexplained and self.model.unexplained(entries, self.initial)):
+    def fails(self, kept: Sequence[Entry]) -> bool:
+        """Whether ``kept`` fit no order with all other entries set free; False where that takes too long to tell."""
+        if self.left <= 0:
             return False
-        result = search(entries, self.model, self.initial, self.left)
-        self.left -= result.steps + len(entries)
+        blamed = {entry.index for entry in kept}
+        free = [_set_free(entry) for entry in self.entries if entry.index not in blamed]
+        free = [entry for entry in free if not self.model.observes(entry.step)]
+        allowed = min(self.left, max(_LEAST_STEPS_PER_TRY, _STEPS_PER_TRY * len(self.entries)))
+        result = search([*kept, *free], self.model, self.initial, allowed)
+        self.left -= result.steps + len(self.entries)
         return result.exhausted
 
-    def removable(self, entry: Entry) -> bool:
-        return self.model.unexplained is not None or self.model.observes(entry.step)
+
+def _set_free(entry: Entry) -> Entry:
+    return Entry(
+        index=entry.index,
+        start_ns=entry.start_ns,
+        end_ns=FOREVER_NS,
+        step=Step(entry.step.kind, entry.step.value, UNKNOWN),
+        required=False,
+    )
 
 
 def shrink(entries: Sequence[Entry], model: Model, initial: Any, budget: int) -> tuple[Entry, ...]:
-    """Return a subset that fits no order either and from which no single entry can be taken, within ``budget`` steps.
+    """Return required entries that fit no order whatever the others did, none of which can be spared.
 
-    Out of budget, what was reached by then is returned: smaller, but perhaps not minimal.
+    Out of ``budget`` steps, what was reached by then is returned: smaller, but perhaps not minimal.
     """
-    shrinker = _Shrinker(model, initial, budget)
-    kept = list(entries)
+    shrinker = _Shrinker(entries, model, initial, budget)
+    kept = [entry for entry in entries if entry.required]
     size = len(kept)
     while size >= 1:
         start, removed = 0, False
         while start < len(kept):
-            chunk = kept[start : start + size]
             rest = kept[:start] + kept[start + size :]
-            if all(shrinker.removable(entry) for entry in chunk) and shrinker.fails(rest):
+            if shrinker.fails(rest):
                 kept, removed = rest, True
             else:
                 start += size

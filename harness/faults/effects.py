@@ -27,13 +27,21 @@ SECONDARY = "SECONDARY"
 
 States = Sequence[MemberState]
 
+_SLOW_CONTROL_MS = 250.0
+"""Where a direct round trip takes this long, a probe that waits half a second or more may have been late, not lost."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a probe met with: whether it was answered, after how long, and by how many bytes."""
+    """What a probe met with: whether it was answered, after how long, and by how many bytes.
+
+    ``control_ms`` is what a round trip to the same member took at the same time over a connection that no link
+    carries, None where that was not answered: what slows both is not the link.
+    """
 
     answered: bool
     elapsed_ms: float
+    control_ms: float | None = None
     bytes_received: int = 0
     problem: str = ""
 
@@ -179,27 +187,34 @@ def held_back(samples: Sequence[Sample], victim: str, least_lag_ns: int) -> Effe
     return None
 
 
-def unanswered(before: Answer, now: Answer, victim: str, after: States, time_ns: int) -> Effect | None:
-    """See a probe through a client link unanswered by ``victim``, which answered before and is alive."""
-    if not before.answered or now.answered or not state_of(after, victim).reachable:
+def unanswered(before: Answer, now: Answer, victim: str, time_ns: int) -> Effect | None:
+    """See a probe through a client link unanswered by ``victim``, which answered before and answers directly."""
+    if not before.answered or now.answered or now.control_ms is None or now.control_ms >= _SLOW_CONTROL_MS:
         return None
-    text = f"a round trip from the clients to {victim} failed ({now.problem}), the member being alive"
+    text = (
+        f"a round trip from the clients to {victim} failed ({now.problem}), a direct one took {now.control_ms:.0f} ms"
+    )
     return Effect(observer=PROBE, description=text, time_ns=time_ns, details={"elapsed_ms": round(now.elapsed_ms, 1)})
 
 
 def answer_lost(before: Answer, now: Answer, victim: str, time_ns: int, *, arrived: bool) -> Effect | None:
     """See that ``victim`` knows of a probe whose answer did not come back, as it had before."""
-    if not before.answered or now.answered or not arrived:
+    if not arrived or unanswered(before, now, victim, time_ns) is None:
         return None
     text = f"{victim} handled the request of a probe from the clients, and its answer never arrived"
     return Effect(observer=PROBE, description=text, time_ns=time_ns)
 
 
 def slower(before: Answer, now: Answer, victim: str, least_ms: float, time_ns: int) -> Effect | None:
-    """See a probe through a client link take at least ``least_ms`` longer than before, answered or not."""
-    if not before.answered or now.elapsed_ms - before.elapsed_ms < least_ms:
+    """See a probe through a client link take ``least_ms`` longer than before, and than a direct one takes now."""
+    if not before.answered or now.control_ms is None:
         return None
-    text = f"a round trip from the clients to {victim} took {now.elapsed_ms:.0f} ms, before {before.elapsed_ms:.0f} ms"
+    if now.elapsed_ms - max(before.elapsed_ms, now.control_ms) < least_ms:
+        return None
+    text = (
+        f"a round trip from the clients to {victim} took {now.elapsed_ms:.0f} ms; "
+        f"before it took {before.elapsed_ms:.0f} ms, a direct one takes {now.control_ms:.0f} ms"
+    )
     return Effect(observer=PROBE, description=text, time_ns=time_ns)
 
 

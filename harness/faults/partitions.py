@@ -182,7 +182,7 @@ class ClientPartition:
         if effect is not None or not memory["answer"].answered:
             return effect
         answer: Answer = await self.probing(context.backend, primary)
-        return unanswered(memory["answer"], answer, primary, await context.backend.observe(), context.now_ns())
+        return unanswered(memory["answer"], answer, primary, context.now_ns())
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Heal the links."""

@@ -141,8 +141,21 @@ async def _timed(backend: Backend, member: str, timeout_s: float, exchange: Exch
             problem = str(error) or type(error).__name__
     if scope.cancelled_caught:
         problem = f"no answer within {timeout_s:g} s"
-    elapsed_ms = (trio.current_time() - started) * 1000
-    return Answer(answered=not problem, elapsed_ms=elapsed_ms, bytes_received=received, problem=problem)
+    return Answer(
+        answered=not problem,
+        elapsed_ms=(trio.current_time() - started) * 1000,
+        control_ms=await _direct_ms(backend, member, timeout_s),
+        bytes_received=received,
+        problem=problem,
+    )
+
+
+async def _direct_ms(backend: Backend, member: str, timeout_s: float) -> float | None:
+    started = trio.current_time()
+    with trio.move_on_after(timeout_s), contextlib.suppress(BackendError, OSError):
+        await backend.admin(member, {"hello": 1})
+        return (trio.current_time() - started) * 1000
+    return None
 
 
 def _message(command: Mapping[str, Any]) -> bytes:

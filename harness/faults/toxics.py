@@ -80,7 +80,7 @@ class Disturbance:
             now = await self.probing(context.backend, primary)
             if self.least_ms is not None:
                 return slower(memory["answer"], now, primary, self.least_ms, context.now_ns())
-            return unanswered(memory["answer"], now, primary, await context.backend.observe(), context.now_ns())
+            return unanswered(memory["answer"], now, primary, context.now_ns())
         if self.least_ms is None:
             cut = tuple(link for link in memory["links"] if link.source not in context.groups)
             return members_cut(injection.before, await context.backend.observe(), cut, context.now_ns())

@@ -19,6 +19,8 @@ from harness.report.model import (
 from harness.result import CellResult, DeclaredCell, Evidence, ScenarioText
 
 NO_FAULT = "none"
+WHERE_SETTINGS = 3
+"""Settings that a clause of an answer names."""
 WEAK_OK = 500
 WEAK_DURING_FAULTS = 100
 WEAK_STRIKES = 2
@@ -52,7 +54,7 @@ def backing_of(result: CellResult) -> str:
     """Return what stands behind the verdict of a cell, in a few words."""
     state = state_of(result)
     if state == "violated":
-        return f"{kinds_of([result])}, {result.violated_runs} of {words.count_of(len(result.runs), 'run')}"
+        return f"{kinds_of([result])}, in {result.violated_runs} of {len(result.runs)} {'run' if len(result.runs) == 1 else 'runs'}"
     if state == "holds":
         strikes = words.count_of(result.evidence.effective_strikes, "strike") if result.cell.fault != NO_FAULT else ""
         return " · ".join(part for part in (f"{result.evidence.ok:,} ok", strikes) if part)
@@ -194,7 +196,10 @@ def _where(cells: Sequence[CellReport]) -> str:
     for cell in cells:
         groups.setdefault(_setting(cell), []).append(words.fault_words(words.sentence(_fault(cell), 80)))
     parts = [f"under {words.sentence(setting, 80)} {words.listed(faults)}" for setting, faults in groups.items()]
-    return words.listed(parts, limit=3)
+    more = len(parts) - WHERE_SETTINGS
+    return "; ".join(
+        [*parts[:WHERE_SETTINGS], *([f"under {words.count_of(more, 'more setting')}"] if more > 0 else [])]
+    )
 
 
 def _broken_clause(cells: Sequence[CellReport]) -> str:

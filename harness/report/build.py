@@ -32,6 +32,8 @@ PAGE_OPERATIONS = 300_000
 """Operations on the timelines of one page, shared by its runs."""
 RUN_OPERATIONS = (2_000, 50_000)
 """At least and at most so many operations are shown of one run."""
+PAGE_DETAILED = 30_000
+"""Operations of one page that carry their arguments and results; beyond them only failures and evidence do."""
 TIMELINE_BYTES = 7_000_000
 """Room for the packed timelines of one page; the page as a whole is held below 10 MB."""
 
@@ -47,6 +49,7 @@ class _Telling:
     costs: dict[str, Cost] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     bytes: int = 0
+    detailed: int = 0
 
 
 def build_report(campaign_directory: Path, scenarios: Mapping[str, ScenarioText]) -> Report:
@@ -154,7 +157,9 @@ class _Share:
 def _add_timeline(telling: _Telling, history: History, run: RunReport, share: _Share) -> None:
     shown = timeline.sample(history.operations, frozenset(share.evidence), share.limit)
     measures = frames.series(history, timeline.end_of(history) / 1e6)
-    payload = timeline.columns(history, shown, share.evidence, measures)
+    detailed = telling.detailed + len(shown) <= PAGE_DETAILED
+    telling.detailed += len(shown) if detailed else 0
+    payload = timeline.columns(history, shown, share.evidence, measures, detailed=detailed)
     notes = []
     total = len(history.operations)
     if len(shown) < total:
@@ -170,6 +175,7 @@ def _add_timeline(telling: _Telling, history: History, run: RunReport, share: _S
             cell=share.cell,
             shown=len(shown) if payload else 0,
             total=total,
+            evidence=len(share.evidence),
             payload=payload,
             note="; ".join(notes),
         )

@@ -239,6 +239,8 @@ class Timeline:
     cell: int
     shown: int
     total: int
+    evidence: int
+    """Evidence operations of its findings."""
     payload: str
     """Base64 of deflated JSON columns; empty where the page had no room for it."""
     note: str = ""

@@ -19,8 +19,6 @@ from harness.report.model import Shade
 NANOSECONDS_PER_MICROSECOND = 1_000
 STATUS_NUMBERS = {"ok": 0, "fail": 1, "info": 2}
 DETAIL_CHARACTERS = 100
-DETAILED_OPERATIONS = 25_000
-"""In a run with more operations than this, only those that failed or are evidence carry their texts."""
 COMPRESSION_LEVEL = 9
 
 
@@ -78,17 +76,20 @@ def pack(content: Mapping[str, Any]) -> str:
     return base64.b64encode(zlib.compress(msgspec.json.encode(content), COMPRESSION_LEVEL)).decode("ascii")
 
 
-def columns(history: History, shown: Sequence[Operation], evidence: Mapping[int, int], measures: Series) -> str:
+def columns(
+    history: History, shown: Sequence[Operation], evidence: Mapping[int, int], measures: Series, *, detailed: bool
+) -> str:
     """Return the packed columns of a run.
 
-    ``evidence`` maps the index of an operation to the number of the finding that it belongs to.
+    ``evidence`` maps the index of an operation to the number of the finding that it belongs to. Arguments and
+    results are told of every operation where ``detailed``, else of those alone that failed or are evidence.
     """
     end_us = end_of(history)
     return pack(
         {
             "end": end_us,
             "total": len(history.operations),
-            **_operation_columns(shown, evidence),
+            **_operation_columns(shown, [detailed or o.status != "ok" or o.index in evidence for o in shown]),
             "evidence": [[index, finding] for index, finding in evidence.items()],
             "faults": [
                 {"label": s.label, "fault": s.fault, "start": s.start_us, "end": s.end_us, "effective": s.effective}
@@ -110,11 +111,9 @@ def columns(history: History, shown: Sequence[Operation], evidence: Mapping[int,
     )
 
 
-def _operation_columns(shown: Sequence[Operation], evidence: Mapping[int, int]) -> dict[str, Any]:
+def _operation_columns(shown: Sequence[Operation], detailed: Sequence[bool]) -> dict[str, Any]:
     functions = _dictionary(operation.function for operation in shown)
     nodes = _dictionary(operation.node for operation in shown)
-    all_detailed = len(shown) <= DETAILED_OPERATIONS
-    detailed = [all_detailed or o.status != "ok" or o.index in evidence for o in shown]
     starts = [micro(operation.start_ns) for operation in shown]
     indexes = [operation.index for operation in shown]
     return {

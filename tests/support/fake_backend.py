@@ -219,9 +219,10 @@ class FakeBackend:
     async def probe(self, member: str) -> Answer:
         """Stand in for a probe over the first client group's link."""
         link = Link("clients", member)
+        control_ms = HEALTHY_MS if self._alive(member) else None
         if not self._alive(member) or not self.links.passes(link):
-            return Answer(answered=False, elapsed_ms=500.0, problem="no answer")
-        return Answer(answered=True, elapsed_ms=HEALTHY_MS + self._slowness_ms(link))
+            return Answer(answered=False, elapsed_ms=500.0, control_ms=control_ms, problem="no answer")
+        return Answer(answered=True, elapsed_ms=HEALTHY_MS + self._slowness_ms(link), control_ms=control_ms)
 
     async def shake_hands(self, member: str) -> Handshake:
         """Stand in for a probe that named itself."""

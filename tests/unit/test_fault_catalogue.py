@@ -120,5 +120,5 @@ def test_what_a_backend_cannot_do_is_refused_before_the_run() -> None:
     with pytest.raises(UsageError) as raised:
         refuse_impossible(faults, backend="local", capabilities=ALL, client_groups=1)
     assert "--client-groups 2" in raised.value.next_step
-    with pytest.raises(UsageError, match="uri.*kill-all.*kill"):
+    with pytest.raises(UsageError, match=r"uri.*kill-all.*kill"):
         refuse_impossible(parse_faults("kill-all"), backend="uri", capabilities=ALL - {"kill"}, client_groups=1)

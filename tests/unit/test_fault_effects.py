@@ -16,11 +16,13 @@ CUT = tuple(Link(a, b) for a, b in [("m1", "m2"), ("m1", "m3"), ("m2", "m1"), ("
 
 
 def member(name: str, role: str = "SECONDARY", term: int = 3, hears=ALL, **more) -> MemberState:
+    """Return a member that answers; m1's process is 10, m2's 20."""
     given = {"applied": (term, 100, 1), "process_id": int(name[1]) * 10, **more}
     return MemberState(member=name, reachable=True, role=role, term=term, heard_from=tuple(hears), **given)
 
 
 def silent(name: str, process_id: int | None = None) -> MemberState:
+    """Return a member that does not answer; without a process, unless one is given."""
     return MemberState(member=name, reachable=False, process_id=process_id)
 
 
@@ -116,6 +118,7 @@ def test_a_hand_over_asks_for_an_old_primary_that_is_alive() -> None:
 
 
 def sample(time_ms: int, primary: int, victim: int) -> Sample:
+    """Return a look at that time: what the primary m1 and the victim m2 had applied."""
     states = (member("m1", "PRIMARY", applied=(3, 100, primary)), member("m2", applied=(3, 100, victim)), member("m3"))
     return Sample(time_ns=time_ms * 1_000_000, states=states)
 
@@ -131,23 +134,29 @@ def test_lag_is_what_is_still_missing_after_the_least_time() -> None:
     assert effects.held_back([], "m2", 400_000_000) is None
 
 
-FAST = Answer(answered=True, elapsed_ms=2)
-NEVER = Answer(answered=False, elapsed_ms=500, problem="no answer")
+FAST = Answer(answered=True, elapsed_ms=2, control_ms=1)
+NEVER = Answer(answered=False, elapsed_ms=500, control_ms=1, problem="no answer")
+SLOW = Answer(answered=True, elapsed_ms=202, control_ms=1)
 
 
 def test_a_probe_counts_only_if_it_was_answered_before() -> None:
     """What did not work before the strike proves nothing about it."""
-    assert effects.unanswered(FAST, NEVER, "m1", HEALTHY, 5) is not None
-    assert effects.unanswered(NEVER, NEVER, "m1", HEALTHY, 5) is None
-    assert effects.unanswered(FAST, FAST, "m1", HEALTHY, 5) is None
-    assert effects.unanswered(FAST, NEVER, "m1", (silent("m1"), *HEALTHY[1:]), 5) is None
-    slow = Answer(answered=True, elapsed_ms=202)
-    assert effects.slower(FAST, slow, "m1", 200, 5) is not None
-    assert effects.slower(FAST, slow, "m1", 201, 5) is None
-    assert effects.slower(NEVER, slow, "m1", 0, 5) is None
+    assert effects.unanswered(FAST, NEVER, "m1", 5) is not None
+    assert effects.unanswered(NEVER, NEVER, "m1", 5) is None
+    assert effects.unanswered(FAST, FAST, "m1", 5) is None
+    assert effects.slower(FAST, SLOW, "m1", 200, 5) is not None
+    assert effects.slower(FAST, SLOW, "m1", 201, 5) is None
+    assert effects.slower(NEVER, SLOW, "m1", 0, 5) is None
     assert effects.answer_lost(FAST, NEVER, "m1", 5, arrived=True) is not None
     assert effects.answer_lost(FAST, NEVER, "m1", 5, arrived=False) is None
     assert effects.answer_lost(FAST, FAST, "m1", 5, arrived=True) is None
+
+
+@pytest.mark.parametrize("control_ms", [None, 400])
+def test_a_probe_does_not_count_where_the_member_or_the_machine_is_slow_anyway(control_ms) -> None:
+    """What a direct round trip suffers too is not the links' doing."""
+    assert effects.unanswered(FAST, replace(NEVER, control_ms=control_ms), "m1", 5) is None
+    assert effects.slower(FAST, replace(SLOW, elapsed_ms=450, control_ms=control_ms), "m1", 200, 5) is None
 
 
 def test_counters_count_what_was_added() -> None:

@@ -19,6 +19,7 @@ def reach(members, cut):
 
 
 def symmetric(cut):
+    """Whether each pair that is cut is cut both ways."""
     return {Link(b, a) for a, b in cut} == set(cut)
 
 

@@ -24,6 +24,7 @@ class Server:
     behaviour: str = "answer"
     requests: list[dict[str, Any]] = field(default_factory=list)
     known: bool = True
+    direct_s: float = 0.0
     port: int = 0
 
     def connection(self, group: int) -> Connection:
@@ -32,6 +33,7 @@ class Server:
         return Connection(group="clients", seeds=(address,), replica_set="s", members={address: "m1"}, resolve=resolve)
 
     async def admin(self, member: str, command: Any) -> dict[str, Any]:
+        await trio.sleep(self.direct_s)
         return {"cursor": {"firstBatch": [{"appName": "me"}] if self.known else []}}
 
     async def serve(self, stream: trio.SocketStream) -> None:
@@ -49,6 +51,8 @@ class Server:
 
 
 def against(server: Server, call: Any) -> Any:
+    """Return what ``call`` returns while the server is up."""
+
     async def main() -> Any:
         async with trio.open_nursery() as nursery:
             (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -69,6 +73,14 @@ def test_an_answer_is_read_to_its_end_and_timed() -> None:
     assert answer.answered
     assert answer.bytes_received == 16 + 5 + len(bson.encode({"ok": 1}))
     assert 0 < answer.elapsed_ms < 5000
+    assert answer.control_ms is not None
+
+
+def test_the_direct_way_is_timed_too() -> None:
+    """Beside the probe's time stands that of a round trip that no link carries, or None if that fails as well."""
+    quick, slow = Server(direct_s=0.03), Server(direct_s=60.0)
+    assert against(quick, lambda: ask(quick, "m1", HELLO, 5.0)).control_ms >= 30
+    assert against(slow, lambda: ask(slow, "m1", HELLO, 0.05)).control_ms is None
 
 
 @pytest.mark.parametrize(("behaviour", "problem"), [("swallow", "no answer within 0.05 s"), ("hang up", "closed")])
@@ -110,5 +122,5 @@ def test_a_handshake_tells_whether_the_server_knows_of_it(known: bool) -> None:
 
 def test_an_unknown_member_has_no_address() -> None:
     """The group and the member are named."""
-    with pytest.raises(FaultError, match="clients.*m9"):
+    with pytest.raises(FaultError, match=r"clients.*m9"):
         address_of(Server().connection(0), "m9")

@@ -15,6 +15,7 @@ one_fault = st.sampled_from(EVERY)
 
 
 def of(fault, strikes):
+    """Return the strikes of one fault."""
     return [strike for strike in strikes if strike.fault.name == fault.name]
 
 

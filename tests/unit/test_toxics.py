@@ -18,6 +18,7 @@ START_NS = 1_000 * MS
 
 
 def chain_of(*toxics: Toxic, seed: int = 0) -> Chain:
+    """Return the chain of these toxics, made at the start."""
     chain = Chain()
     for toxic in toxics:
         validate(toxic)
@@ -26,6 +27,7 @@ def chain_of(*toxics: Toxic, seed: int = 0) -> Chain:
 
 
 def toxic(kind: Any, **attributes: int) -> Toxic:
+    """Return a toxic with its attributes as keywords."""
     return Toxic(kind=kind, attributes=attributes)
 
 
@@ -33,8 +35,9 @@ def run(chain: Chain, until_ms: int = 10**6) -> list[tuple[float, bytes | Ending
     """Let time pass from event to event; return (ms since the start, what left)."""
     now_ns, seen = START_NS, []
     while True:
-        for item in chain.advance(now_ns):
-            seen.append(((now_ns - START_NS) / MS, item.data if isinstance(item, Chunk) else item))
+        seen += [
+            ((now_ns - START_NS) / MS, item.data if isinstance(item, Chunk) else item) for item in chain.advance(now_ns)
+        ]
         next_ns = chain.next_ns()
         if next_ns is None or next_ns > START_NS + until_ms * MS:
             return seen
@@ -202,7 +205,7 @@ def test_a_toxic_added_later_stands_behind_what_left_already() -> None:
     st.lists(st.tuples(st.integers(0, 20), st.binary(min_size=1, max_size=40)), max_size=8),
 )
 def test_toxics_that_only_delay_keep_the_stream_whole(toxics: list[Toxic], arrivals: list[tuple[int, bytes]]) -> None:
-    """Whatever stands in a chain, bytes leave in their order, all of them, then the end; the count of waiting ones fits."""
+    """Whatever stands in a chain, bytes leave in their order, all of them, then the end."""
     chain, now_ns, out = chain_of(*toxics), START_NS, []
     for gap_ms, data in arrivals:
         now_ns += gap_ms * MS

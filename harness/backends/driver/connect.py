@@ -29,17 +29,16 @@ def open_client(
     *,
     application_name: str,
     recorder: Recorder | None,
-    direct_connection: bool = False,
 ) -> Client:
     """Return a client of the set; close it with :meth:`~harness.backends.driver.client.Client.close_now`.
 
     What ``settings`` leave unset stays at the default of PyMongo and the server. Without a ``recorder`` nothing is
-    recorded and nothing cancels. ``direct_connection`` speaks to the one seed alone, whatever its state. Raises
+    recorded and nothing cancels. A ``direct`` connection speaks to its one seed alone, whatever its state. Raises
     UsageError where PyMongo refuses the settings (``w=0,j=true``), BackendError where a host name of the connection
     resolves otherwise in this process.
     """
     release = resolver.install(connection.resolve)
-    options = {**_connection_options(connection, direct_connection or connection.direct), **_concern_options(settings)}
+    options = {**_connection_options(connection), **_concern_options(settings)}
     try:
         target: MongoClient[Any] = MongoClient(
             appname=application_name,
@@ -59,8 +58,8 @@ def open_client(
     return Client(target, recorder, release)
 
 
-def _connection_options(connection: Connection, direct: bool) -> dict[str, Any]:
-    if direct:
+def _connection_options(connection: Connection) -> dict[str, Any]:
+    if connection.direct:
         return {"host": list(connection.seeds[:1]), "directConnection": True}
     options: dict[str, Any] = {"host": list(connection.seeds)}
     if connection.replica_set:

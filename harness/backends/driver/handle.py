@@ -56,14 +56,24 @@ class Handle:
         return self._recorder.call(name, function, args, cleanup=cleanup)
 
 
-class ClosingHandle(Handle):
-    """A handle that ``async with`` gives up."""
+class IteratedHandle(Handle):
+    """A cursor or stream: read with ``async for``, given up with ``async with``."""
 
     __slots__ = ()
+
+    async def next(self) -> Document:
+        """Return the next document. Raises StopAsyncIteration at the end."""
+        raise NotImplementedError
 
     async def close(self) -> None:
         """Give it up, on the server too; done even when cancelled."""
         self._call(self._label, self._target.close, cleanup=True)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Document:
+        return await self.next()
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,22 +82,6 @@ class ClosingHandle(Handle):
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         await self.close()
-
-
-class IteratedHandle(ClosingHandle):
-    """A handle that ``async for`` reads."""
-
-    __slots__ = ()
-
-    async def next(self) -> Document:
-        """Return the next document. Raises StopAsyncIteration at the end."""
-        raise NotImplementedError
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Document:
-        return await self.next()
 
 
 class NamespaceHandle(Handle):

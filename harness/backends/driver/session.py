@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from bson import Timestamp
 from pymongo.client_session import ClientSession
 
-from harness.backends.driver.handle import ClosingHandle, Mirrored, forwarded, plain_forwarded
+from harness.backends.driver.handle import Handle, Mirrored, forwarded, plain_forwarded
 from harness.backends.driver.recorder import Recorder
 from harness.backends.driver.stepping import run_coroutine
 from harness.interfaces import pattern_api as api
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Session(ClosingHandle):
+class Session(Handle):
     """A client session."""
 
     __slots__ = ("_client",)
@@ -86,8 +86,12 @@ class Session(ClosingHandle):
             max_commit_time_ms,
         )
 
-    async def close(self) -> None:
-        """End it, as ``async with`` does."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
         await self.end_session()
 
 

@@ -34,7 +34,8 @@ def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
         awaited = coroutine.send(None)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError) as error:
+        # Without a running loop asyncio.Lock and trio.open_nursery stumble over a None instead of saying so.
         place = _place_of_foreign_call(error)
         if place:
             raise _foreign_await(place, str(error)) from error
@@ -73,13 +74,13 @@ def _frame_and_next(awaitable: Any) -> tuple[FrameType | None, Any]:
     if inspect.iscoroutine(awaitable):
         return awaitable.cr_frame, awaitable.cr_await
     if inspect.isgenerator(awaitable):
-        return awaitable.gi_frame, awaitable.gi_yieldfrom
+        return None, awaitable.gi_yieldfrom
     if inspect.isasyncgen(awaitable):
         return awaitable.ag_frame, awaitable.ag_await
     return None, None
 
 
-def _place_of_foreign_call(error: RuntimeError) -> str:
+def _place_of_foreign_call(error: Exception) -> str:
     """Return file and line of the pattern's call into an event loop that is not running, or an empty text."""
     frames = list(traceback.walk_tb(error.__traceback__))
     if not frames:

@@ -49,13 +49,18 @@ class Owners:
                 return source
         return None
 
+    def close(self) -> None:
+        """Release the netlink socket."""
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+
     def _inode(self, peer: Address, local: Address) -> int:
         if self._netlink is not None:
             try:
                 return inode_by_netlink(self._netlink, peer, local)
             except OSError:
-                self._netlink.close()
-                self._netlink = None
+                self.close()
         return inode_by_table(peer, local)
 
 

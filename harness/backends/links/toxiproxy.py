@@ -63,7 +63,7 @@ class Api:
             try:
                 return await trio.to_thread.run_sync(self._locked, function, abandon_on_cancel=True)
             except (RequestException, OSError, ValueError, KeyError, ProxyExists, NotFound, InvalidToxic) as error:
-                raise BackendError(f"Toxiproxy at {self.host}:{self.port}, {what}: {error!r}") from error
+                raise BackendError(f"Toxiproxy at {self.host}:{self.port}, {what}: {_in_words(error)}") from error
         raise BackendError(f"Toxiproxy at {self.host}:{self.port}, {what}: no answer within {_CALL_S:g} s")
 
     def _locked(self, function: Callable[[], Value]) -> Value:
@@ -74,6 +74,10 @@ class Api:
             return function()
         finally:
             _ADDRESS_LOCK.release()
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _bypass_http_proxy(host: str) -> None:
@@ -291,11 +295,15 @@ class ToxiproxyNetwork:
         def create() -> None:
             for link in self._topology.links:
                 host, port = self.address(link)
-                self._proxies[link] = self._server.api.client.create(
-                    name=f"{prefix}-{link.source}-to-{link.destination}",
-                    listen=f"{host}:{port}",
-                    upstream=f"127.0.0.1:{port}",
-                )
+                try:
+                    self._proxies[link] = self._server.api.client.create(
+                        name=f"{prefix}-{link.source}-to-{link.destination}",
+                        listen=f"{host}:{port}",
+                        upstream=f"127.0.0.1:{port}",
+                    )
+                except KeyError:
+                    # The client library reads a proxy out of a refusal, and finds none.
+                    raise OSError(f"the server cannot listen at {host}:{port}: is that port taken?") from None
 
         await self._server.api.call("create a proxy for each link", create)
 

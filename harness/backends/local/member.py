@@ -21,7 +21,7 @@ CACHE_GB = 0.5
 
 OPLOG_MB = 1024
 JOURNAL_FILE_MB = 32
-"""Three files are made at once. The server's 100 MB each would take 0.9 GB for a set of three before its first write."""
+"""Three files are made at once: the server's own 100 MB each would take 0.9 GB for an empty set of three."""
 
 RESTART_TIMEOUT_S = 30.0
 RESTART_TRIES = 5
@@ -108,13 +108,13 @@ class Member:
     async def kill(self) -> None:
         """End the process at once and return when it is gone."""
         await self.guardian.kill(self.name)
-        self.channel.close()
+        self.channel.drop_idle()
 
     async def restart(self, network: Network) -> None:
         """Start an ended process again on its old files and return when it answers; nothing where it still runs."""
         if self.live_process_id() is not None:
             return
-        self.channel.close()
+        self.channel.drop_idle()
         for remaining in reversed(range(RESTART_TRIES)):
             await self.launch(network)
             try:

@@ -11,7 +11,7 @@ from harness.backends.local.wire import MemberChannel
 from harness.errors import BackendError
 from harness.interfaces.backend import MemberState
 
-OBSERVE_TIMEOUT_S = 0.4
+OBSERVE_TIMEOUT_S = 4
 """For each of the two commands of an observation, which share it."""
 
 

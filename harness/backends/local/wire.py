@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import bson
+import bson.errors
 import trio
 
 from harness.errors import BackendError
@@ -55,6 +56,7 @@ class MemberChannel:
         self.member = member
         self.port = port
         self._idle: list[trio.socket.SocketType] = []
+        self._closed = False
 
     async def command(self, database: str, command: Mapping[str, Any], *, timeout_s: float) -> dict[str, Any]:
         """Return the reply, whose ``ok`` is 1. Raises UnreachableError and CommandFailedError."""
@@ -70,19 +72,24 @@ class MemberChannel:
             raise CommandFailedError(self.member, name, reply)
         return reply
 
-    def close(self) -> None:
-        """Close the idle connections; those in use are closed by their users' failures. Can be used again after."""
+    def drop_idle(self) -> None:
+        """Close the idle connections: the process that they lead to is gone."""
         while self._idle:
             self._idle.pop().close()
 
+    def close(self) -> None:
+        """Close the idle connections, and from now on each one after its command."""
+        self._closed = True
+        self.drop_idle()
+
     async def _round_trip(self, document: Mapping[str, Any]) -> dict[str, Any]:
         connection = self._take_idle() or await self._connect()
-        answered = False
+        keep = False
         try:
             reply = await _exchange(connection, document)
-            answered = True
+            keep = not self._closed
         finally:
-            if answered:
+            if keep:
                 self._idle.append(connection)
             else:
                 connection.close()
@@ -118,7 +125,10 @@ async def _exchange(connection: trio.socket.SocketType, document: Mapping[str, A
     size = _HEADER.unpack(await _receive(connection, _HEADER.size))[0]
     if not _HEADER.size + _BODY < size <= MESSAGE_BYTES_MAX:
         raise OSError(f"the answer claims a size of {size} bytes")
-    return bson.decode((await _receive(connection, size - _HEADER.size))[_BODY:])
+    try:
+        return bson.decode((await _receive(connection, size - _HEADER.size))[_BODY:])
+    except bson.errors.BSONError as error:
+        raise OSError(f"the answer is no document: {error}") from error
 
 
 async def _receive(connection: trio.socket.SocketType, size: int) -> bytes:

@@ -1,0 +1,130 @@
+"""Operations per second through the links, against a direct connection and against Toxiproxy, on one replica set.
+
+Five plain PyMongo threads work on the primary: over its real address, over its built-in link (whose process carries
+the set's replication at the same time), and over a Toxiproxy in front of the same server. Target: built-in at least 0.9
+of direct.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trio
+from pymongo import MongoClient, WriteConcern
+
+from harness.backends.links import open_network
+from harness.backends.links.toxiproxy import ToxiproxyNetwork
+from harness.backends.local.backend import LocalBackend
+from harness.backends.local.binary import find_mongod
+from harness.interfaces.link import Link
+
+THREADS = 5
+DOCUMENTS = 100
+
+Work = Callable[[Any, int], object]
+
+
+def _read(collection: Any, key: int) -> object:
+    return collection.find_one({"_id": key})
+
+
+def _update(collection: Any, key: int) -> object:
+    return collection.update_one({"_id": key}, {"$inc": {"n": 1}})
+
+
+LOADS: tuple[tuple[str, Work, int | str], ...] = (
+    ("reads", _read, 1),
+    ("updates w:1", _update, 1),
+    ("updates w:majority", _update, "majority"),
+)
+
+
+def operations_per_second(address: str, work: Work, acknowledged_by: int | str, seconds: float) -> float:
+    """Return what five threads with one client manage at ``address``; the first tenth of a second is warm-up."""
+    counts = [0] * THREADS
+    client: MongoClient[Any] = MongoClient(f"mongodb://{address}/?directConnection=true")
+    collection = client.bench.things.with_options(write_concern=WriteConcern(acknowledged_by))
+    began = time.monotonic() + 0.1
+    until = began + seconds
+
+    def run(number: int) -> None:
+        turn = number
+        while (now := time.monotonic()) < until:
+            work(collection, turn % DOCUMENTS)
+            turn += 7
+            counts[number] += now >= began
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    client.close()
+    return sum(counts) / seconds
+
+
+def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """Return the figures of ``rounds`` interleaved rounds of ``seconds`` each: medians, and the median ratio."""
+    return trio.run(_measure, rounds, seconds)
+
+
+async def _measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
+    backend = LocalBackend(mongod=find_mongod())
+    await backend.start()
+    try:
+        await backend.wait_healthy(30)
+        direct = backend.observer_connection()
+        primary = direct.members[direct.seeds[0]]
+        advertised = {name: address for address, name in backend.connection(0).members.items()}
+        addresses = {"direct": direct.seeds[0], "built-in links": advertised[primary]}
+        with tempfile.TemporaryDirectory() as directory:
+            port = int(direct.seeds[0].rpartition(":")[2])
+            network = await open_network(
+                "toxiproxy", ports={"m1": port}, groups=("clients",), directory=Path(directory)
+            )
+            try:
+                if isinstance(network, ToxiproxyNetwork):
+                    host, listening = network.address(Link("clients", "m1"))
+                    addresses["Toxiproxy"] = f"{host}:{listening}"
+                _fill(addresses["direct"])
+                return [row for load in LOADS for row in _rows(load, addresses, rounds, seconds)]
+            finally:
+                await network.close()
+    finally:
+        await backend.stop()
+
+
+def _fill(address: str) -> None:
+    client: MongoClient[Any] = MongoClient(f"mongodb://{address}/?directConnection=true")
+    client.bench.things.insert_many([{"_id": number, "n": 0} for number in range(DOCUMENTS)])
+    client.close()
+
+
+def _rows(
+    load: tuple[str, Work, int | str], addresses: Mapping[str, str], rounds: int, seconds: float
+) -> list[dict[str, Any]]:
+    name, work, acknowledged_by = load
+    seen: dict[str, list[float]] = {way: [] for way in addresses}
+    for number in range(rounds):
+        # Each way takes each place in the order in turn: the machine's mood changes within a round.
+        ways = [*addresses][number % len(addresses) :] + [*addresses][: number % len(addresses)]
+        for way in ways:
+            seen[way].append(operations_per_second(addresses[way], work, acknowledged_by, seconds))
+    pairs = [("built-in links", "direct"), ("Toxiproxy", "direct"), ("built-in links", "Toxiproxy")]
+    return [
+        {
+            "name": f"{name}, {ours} / {peer}",
+            "unit": "operations/s",
+            "ours": statistics.median(seen[ours]),
+            "peer": statistics.median(seen[peer]),
+            "ratio": statistics.median(a / b for a, b in zip(seen[ours], seen[peer], strict=True)),
+        }
+        for ours, peer in pairs
+        if ours in seen and peer in seen
+    ]

@@ -1,0 +1,151 @@
+"""Renders the report as one offline HTML file; how it looks lies in ``reports/``.
+
+Every text is escaped by the template engine. What is markup already comes from two places, each of which escapes
+what it puts in: the drawing of a finding and the links in a story.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from harness import store
+from harness.assets import report_assets
+from harness.report import words
+from harness.report.build import build_report
+from harness.report.model import Finding, MatrixRow, Report
+
+PAGE_BYTES = 10_000_000
+"""No page grows beyond this; what is left out for it is said on the page."""
+RUN_LIMIT = 400
+SCRIPTS = ("codec.js", "axis.js", "lanes.js", "plots.js", "page.js")
+
+STATE_WORDS = {
+    "violated": "violated",
+    "holds": "holds",
+    "unknown": "unknown",
+    "not-applicable": "not applicable",
+    "not-run": "not run",
+}
+ANSWER_WORDS = {"yes": "Yes", "partly": "Partly", "no": "No", "unknown": "Not known"}
+ANSWER_ICONS = {"yes": "holds", "partly": "partly", "no": "violated", "unknown": "unknown"}
+
+
+def render_html(report: Report) -> str:
+    """Return the page; where it would exceed :data:`PAGE_BYTES`, timelines are left out from the last on, and said."""
+    page = _render(report)
+    timelines = list(report.timelines)
+    while len(page.encode()) > PAGE_BYTES and any(timeline.payload for timeline in timelines):
+        last = max(position for position, timeline in enumerate(timelines) if timeline.payload)
+        timelines[last] = replace(timelines[last], payload="", shown=0, note="left out: the page is limited to 10 MB")
+        page = _render(replace(report, timelines=tuple(timelines)))
+    return page
+
+
+def write_report(campaign: Path) -> Path:
+    """Build the report of a stored campaign, write its ``index.html`` and return that path.
+
+    Raises StoreError where the campaign cannot be read or the page not be written.
+    """
+    report = build_report(campaign, store.read_scenarios(campaign))
+    path = campaign / store.REPORT
+    store.write_bytes(path, render_html(report).encode())
+    return path
+
+
+def _render(report: Report) -> str:
+    script = "\n".join(_asset("scripts", name) for name in SCRIPTS)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            report=report,
+            title=_title(report),
+            style=Markup(_asset("styles", "report.css")),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own files
+            script_digest=Markup(digest),  # noqa: S704 - base64 of a hash
+            state_words=STATE_WORDS,
+            answer_words=ANSWER_WORDS,
+            answer_icons=ANSWER_ICONS,
+            run_limit=RUN_LIMIT,
+        )
+    )
+
+
+def _title(report: Report) -> str:
+    names = list(dict.fromkeys(scenario.name for scenario in report.scenarios))
+    what = names[0] if len(names) == 1 else f"these {len(names)} patterns" if names else "these patterns"
+    return f"May I adopt {what}, and under which settings?"
+
+
+def _asset(folder: str, name: str) -> str:
+    return (report_assets() / folder / name).read_text("utf-8")
+
+
+def style_sheet() -> Markup:
+    """Return the style sheet, to be put into a page as it is."""
+    return Markup(_asset("styles", "report.css"))  # noqa: S704 - our own file
+
+
+def environment() -> jinja2.Environment:
+    """Return the template environment: autoescape always on, an undefined name an error."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(report_assets() / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "seen": words.sentence,
+        "count": words.number,
+        "many": words.count_of,
+        "seconds": words.seconds,
+        "span": words.duration,
+        "moment": _moment,
+        "ms": lambda value: "none" if value is None else words.duration(value * 1_000),
+        "json_value": lambda value: words.value(value, 400),
+        "linked": _linked,
+        "trusted_picture": Markup,  # drawn by picture.py, which escapes
+        "groupby_variant": _group_by_variant,
+    }
+    return made
+
+
+def _moment(text: str) -> str:
+    """Return an ISO time to the second: ``2026-11-24 23:15:00 UTC``."""
+    shown = words.sentence(text, 40).replace("T", " ", 1)
+    return re.sub(r"\.\d+", "", shown).replace("+00:00", " UTC") or "not recorded"
+
+
+def _group_by_variant(rows: Iterable[MatrixRow]) -> list[tuple[str, list[MatrixRow]]]:
+    return [(variant, list(group)) for variant, group in itertools.groupby(rows, key=lambda row: row.variant)]
+
+
+def _linked(sentence: str, finding: Finding) -> Markup:
+    """Return a sentence of a story, escaped, with a link wherever it names an operation of the evidence."""
+    names = {operation.index: operation.name for operation in finding.operations}
+    parts: list[Any] = []
+    position = 0
+    for match in re.finditer(r"\b[Oo]p(?:eration)? #?(\d{1,12})\b", sentence):
+        index = int(match[1])
+        if index not in names:
+            continue
+        parts += [escape(sentence[position : match.start()]), _operation_link(match[0], names[index], index, finding)]
+        position = match.end()
+    parts.append(escape(sentence[position:]))
+    return Markup("").join(parts)
+
+
+def _operation_link(text: str, name: str, index: int, finding: Finding) -> Markup:
+    return Markup('<a href="#{}-op-{}">{} ({})</a>').format(finding.anchor, index, name, text)
