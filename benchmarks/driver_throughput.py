@@ -61,7 +61,7 @@ class _Plain:
     """A client of the peer."""
 
     def __init__(self, connection: Connection, settings: Settings, client: int, call: Callable[..., Any]) -> None:
-        options = {} if settings.w is None else {"w": settings.w}
+        options: dict[str, Any] = {} if settings.w is None else {"w": settings.w}
         self._target: MongoClient[Any] = MongoClient(
             list(connection.seeds), replicaSet=connection.replica_set, heartbeatFrequencyMS=HEARTBEAT_MS, **options
         )

@@ -26,6 +26,7 @@ from harness.interfaces.link import Link
 
 THREADS = 5
 DOCUMENTS = 100
+SLICE_S = 0.25
 
 Work = Callable[[Any, int], object]
 
@@ -45,28 +46,45 @@ LOADS: tuple[tuple[str, Work, int | str], ...] = (
 )
 
 
-def operations_per_second(address: str, work: Work, acknowledged_by: int | str, seconds: float) -> float:
-    """Return what five threads with one client manage at ``address``; the first tenth of a second is warm-up."""
-    counts = [0] * THREADS
-    client: MongoClient[Any] = MongoClient(f"mongodb://{address}/?directConnection=true")
-    collection = client.bench.things.with_options(write_concern=WriteConcern(acknowledged_by))
-    began = time.monotonic() + 0.1
-    until = began + seconds
+class Way:
+    """Five threads' client at one address."""
 
-    def run(number: int) -> None:
-        turn = number
-        while (now := time.monotonic()) < until:
-            work(collection, turn % DOCUMENTS)
-            turn += 7
-            counts[number] += now >= began
+    def __init__(self, address: str, acknowledged_by: int | str) -> None:
+        self._client: MongoClient[Any] = MongoClient(f"mongodb://{address}/?directConnection=true")
+        concern = WriteConcern(acknowledged_by)
+        self._collection = self._client.bench.things.with_options(write_concern=concern)
+        self.operations = 0
+        self.took_s = 0.0
 
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    client.close()
-    return sum(counts) / seconds
+    def work(self, work: Work, seconds: float) -> None:
+        """Let the threads work, and add up what they manage."""
+        counts = [0] * THREADS
+        began = time.monotonic()
+
+        def run(number: int) -> None:
+            turn = number
+            while time.monotonic() < began + seconds:
+                work(self._collection, turn % DOCUMENTS)
+                turn += 7
+                counts[number] += 1
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.operations += sum(counts)
+        self.took_s += time.monotonic() - began
+
+    def rate(self) -> float:
+        """Return the operations per second since the last call."""
+        rate = self.operations / self.took_s
+        self.operations, self.took_s = 0, 0.0
+        return rate
+
+    def close(self) -> None:
+        """Close the client."""
+        self._client.close()
 
 
 def measure(rounds: int, seconds: float) -> list[dict[str, Any]]:
@@ -110,12 +128,20 @@ def _rows(
     load: tuple[str, Work, int | str], addresses: Mapping[str, str], rounds: int, seconds: float
 ) -> list[dict[str, Any]]:
     name, work, acknowledged_by = load
-    seen: dict[str, list[float]] = {way: [] for way in addresses}
-    for number in range(rounds):
-        # Each way takes each place in the order in turn: the machine's mood changes within a round.
-        ways = [*addresses][number % len(addresses) :] + [*addresses][: number % len(addresses)]
-        for way in ways:
-            seen[way].append(operations_per_second(addresses[way], work, acknowledged_by, seconds))
+    ways = {way: Way(address, acknowledged_by) for way, address in addresses.items()}
+    seen: dict[str, list[float]] = {way: [] for way in ways}
+    for way in ways.values():
+        way.work(work, SLICE_S)
+        way.rate()
+    # Short slices in turn: a machine's mood changes within a second, and must strike all ways alike.
+    for _ in range(rounds):
+        for _ in range(max(1, round(seconds / SLICE_S))):
+            for way in ways.values():
+                way.work(work, SLICE_S)
+        for name_of_way, way in ways.items():
+            seen[name_of_way].append(way.rate())
+    for way in ways.values():
+        way.close()
     pairs = [("built-in links", "direct"), ("Toxiproxy", "direct"), ("built-in links", "Toxiproxy")]
     return [
         {

@@ -147,9 +147,8 @@ def _missing_accounts(balances: Balances, entries: Iterable[Transfer] | None) ->
         return ()
     names = sorted({story.short(entry.target) for entry in lost})
     amount = sum(entry.amount for entry in lost)
-    sentence = (
-        f"{len(lost)} ledger entries paid {amount} in all to accounts that do not exist ({', '.join(names[:5])}): "
-    )
+    sentence = f"The ledger paid {amount} in all to accounts that do not exist ({', '.join(names[:5])}), in "
+    sentence += f"{story.counted(len(lost), 'transfer')}: "
     return (sentence + "the debit was made and the credit matched nothing.",)
 
 

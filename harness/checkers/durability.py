@@ -134,7 +134,7 @@ def _find_denied(
             def tell(operation: Operation = operation, token: Hashable = token) -> tuple[str, ...]:
                 return (
                     story.ended(findings.history, operation),
-                    "So its caller knows that it had no effect."
+                    "That told its caller that nothing had happened."
                     if operation.outcome == "rejected"
                     else "Every write in it was answered, and the answers say that nothing was applied.",
                     f"Its write {story.short(token)} is in the final state all the same.",

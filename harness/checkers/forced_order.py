@@ -239,6 +239,6 @@ def _gap(slot: _Slot, slots: list[_Slot], pending: list[Entry]) -> Witness:
         story=(
             f"Version {slot.version} was there{by}.",
             f"No accepted write was told version {slot.version}.",
-            f"Of the {len(pending)} writes with unknown outcome none is left that can have written it.",
+            f"Writes with unknown outcome: {len(pending)}; none is left that can have written it.",
         ),
     )

@@ -219,7 +219,8 @@ def _report(witness: Witness, key: Any, findings: Findings) -> None:
         return (
             *(f"Operation {operation.index}: {story.interval(operation)}." for operation in shown),
             *witness.story,
-            *(f"Operation {o.index} began {story.fault_context(findings.history, o.start_ns)}." for o in shown[-1:]),
+            *(f"Operation {o.index} began {story.moment(findings.history, o.start_ns)}." for o in shown[-1:]),
+            *(() if key is None else (f"All of this is about {story.short(key)}.",)),
         )
 
     findings.add(witness.kind, tell, operations, key=key)

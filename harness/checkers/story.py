@@ -26,6 +26,11 @@ def milliseconds(duration_ns: int) -> str:
     return f"{duration_ns / NANOSECONDS_PER_MILLISECOND:,.1f} ms"
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: ``1 update``, ``2 updates``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def call(operation: Operation) -> str:
     """Return who called what: ``client 2 claim(order=7)``."""
     arguments = ", ".join(f"{name}={short(value)}" for name, value in operation.arguments.items())
@@ -35,7 +40,8 @@ def call(operation: Operation) -> str:
 def ending(operation: Operation) -> str:
     """Return how the caller saw it end: ``returned {...}``, ``raised AutoReconnect (no reply)``, ``never returned``."""
     if operation.outcome == "returned":
-        return f"returned {short(operation.result)}"
+        reads = operation.result is not None or not _write_attempts(operation)
+        return f"returned {short(operation.result)}" if reads else "returned"
     if operation.error is not None:
         code = f" {operation.error.code}" if operation.error.code is not None else ""
         unanswered = "" if operation.error.answered else " (no reply)"
@@ -55,13 +61,18 @@ def fault_context(history: History, time_ns: int) -> str:
     return "before any fault" if history.fault_windows else "in a run without faults"
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _strike(window: FaultWindow) -> str:
     return f"{window.fault} of {', '.join(window.targets)}" if window.targets else window.fault
 
 
 def moment(history: History, time_ns: int) -> str:
-    """Return a moment as a reader finds it on the timeline: ``at 1,234.5 ms (12.0 ms into ... of m1)``."""
-    return f"at {milliseconds(time_ns)} into the run ({fault_context(history, time_ns)})"
+    """Return a moment as a reader finds it on the timeline: ``at 1,234.5 ms into the run (12.0 ms into ... of m1)``."""
+    context = f" ({fault_context(history, time_ns)})" if history.fault_windows else ""
+    return f"at {milliseconds(time_ns)} into the run{context}"
 
 
 def _write_attempts(operation: Operation) -> tuple[Attempt, ...]:
@@ -99,14 +110,14 @@ def acknowledged(history: History, operation: Operation) -> str:
     concern = effective_write_concern(operation)
     by = f" by {member}" if member else ""
     at = f", at {concern}" if concern else ""
-    return f"{call(operation)} was acknowledged{by} {moment(history, when)}{at}."
+    return f"{_capital(call(operation))} was acknowledged{by} {moment(history, when)}{at}."
 
 
 def ended(history: History, operation: Operation) -> str:
     """Return the sentence on how and when an operation ended for its caller."""
     if operation.returned_ns is None:
-        return f"{call(operation)} began {moment(history, operation.start_ns)} and {ending(operation)}."
-    return f"{call(operation)} {ending(operation)} {moment(history, operation.returned_ns)}."
+        return f"{_capital(call(operation))} began {moment(history, operation.start_ns)} and {ending(operation)}."
+    return f"{_capital(call(operation))} {ending(operation)} {moment(history, operation.returned_ns)}."
 
 
 def interval(operation: Operation) -> str:

@@ -148,10 +148,8 @@ def _sum_sentence(key: Hashable, account: _Account, initial: int, expected: int,
     optional = len(account.indeterminate)
     or_more = f" ({optional} more of unknown outcome may add to that)" if optional else ""
     ended = "is not there at the end" if value is None else f"ended at {value}"
-    return (
-        f"{len(account.acknowledged)} acknowledged updates should have taken {story.short(key)} from {initial} to "
-        f"{expected}{or_more}; it {ended}."
-    )
+    count = story.counted(len(account.acknowledged), "acknowledged update")
+    return f"{count} should have taken {story.short(key)} from {initial} to {expected}{or_more}; it {ended}."
 
 
 def _report_pairs(key: Hashable, account: _Account, findings: Findings) -> None:
@@ -171,7 +169,7 @@ def _pair_sentences(history: History, pairs: list[tuple[Operation, Operation]]) 
         return ()
     one, other = pairs[0]
     return (
-        f"{len(pairs)} acknowledged updates were computed from a base that another acknowledged update had used.",
+        f"Acknowledged updates computed from a base that another acknowledged one had used before: {len(pairs)}.",
         story.acknowledged(history, one),
         story.acknowledged(history, other),
         f"Operations {one.index} and {other.index} were computed from the same base, so neither saw the other.",

@@ -13,7 +13,7 @@ from harness.journal import ENCODER
 
 def doctor(
     *,
-    mongod: Annotated[str, Parameter(help="Path of the mongod to look at.")] = "",
+    mongod: Annotated[str, Parameter(show_default=False, help="Path of the mongod to look at.")] = "",
     json: Annotated[bool, Parameter(negative="", help="Print JSON lines to standard output.")] = False,
 ) -> int:
     """Say what this machine can run (mongod, Toxiproxy, Go, docker, browser, ports) and how to get what is missing."""

@@ -20,20 +20,18 @@ from harness.cli.run_command import run
 from harness.cli.scenario_commands import new, scenarios
 from harness.cli.stored_commands import check, clean, report, runs
 from harness.errors import HarnessError, UsageError, first_harness_error
+from harness.faults.catalogue import FAULT_NAMES
+from harness.settings import KEYS
 
 HELP = """Judge a MongoDB pattern under concurrency and failure: may I adopt it, and under which settings?
 
 Start here:
 
-    harness doctor                                            what this machine can run
-
-    harness scenarios                                         the patterns that come with the harness
-
-    harness run write_concern --setting w=1 --fault partition-primary
-
-    harness new my_pattern && harness run my_pattern.py        judge a pattern of your own
-
-    harness report latest                                     the page to hand to a reviewer
+- `harness doctor` says what this machine can run
+- `harness scenarios` lists the patterns that come with the harness
+- `harness run write_concern --setting w=1 --fault partition-primary` judges one of them
+- `harness new my_pattern`, then `harness run my_pattern.py`, judges a pattern of yours
+- `harness report latest` renders the page to hand to a reviewer
 """
 
 EPILOGUE = "Exit codes: 0 holds, 1 violated, 2 unknown, 3 usage, 4 harness error. With --expect: 0 when as declared."
@@ -50,9 +48,17 @@ def make_app() -> cyclopts.App:
         error_console=Console(stderr=True),
         result_action="return_value",
     )
-    for command in (scenarios, run, check, report, runs, new, clean, doctor):
+    app.command(run, help_epilogue=f"{names_epilogue()}\n\n{EPILOGUE}")
+    for command in (scenarios, check, report, runs, new, clean, doctor):
         app.command(command)
     return app
+
+
+def names_epilogue() -> str:
+    """Return the names of faults and settings, for ``harness run --help``."""
+    faults = "\n".join(f"- `{name}`: {what}" for name, what in FAULT_NAMES.items())
+    settings = ", ".join(f"`{key}`" for key in KEYS)
+    return f"Faults:\n\n{faults}\n\nSettings: {settings}."
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -22,7 +22,8 @@ from harness.errors import UsageError, unknown_name
 from harness.facts import Cell
 from harness.faults.catalogue import parse_faults
 from harness.journal import ENCODER
-from harness.report import verdict_table, write_report
+from harness.report.html import write_report
+from harness.report.summary import verdict_table
 from harness.result import CellResult
 from harness.run.campaign import Campaign, CampaignPlan, CellPlan, check_plan, new_campaign_id
 from harness.run.judge import exit_code
@@ -38,19 +39,26 @@ def run(
     scenarios: Annotated[list[str], Parameter(name="SCENARIO", help="Names, or paths of scenario files.")],
     /,
     *,
-    variant: Annotated[list[str] | None, Parameter(help="Variant to judge; repeatable; `all`.")] = None,
+    variant: Annotated[list[str] | None, Parameter(negative="", help="Variant to judge; repeatable; `all`.")] = None,
     setting: Annotated[
         list[str] | None,
-        Parameter(help="`w=majority,readConcernLevel=majority`; repeatable; `default`; `all` of the scenario's."),
+        Parameter(
+            negative="", help="`w=majority,readConcernLevel=majority`; repeatable; `default`; `all` of the scenario's."
+        ),
     ] = None,
     fault: Annotated[
         list[str] | None,
-        Parameter(help="`partition-primary`, or several that strike together: `kill-primary+latency`; repeatable."),
+        Parameter(
+            negative="",
+            help="`partition-primary`, or several that strike together: `kill-primary+latency`; repeatable; `all`.",
+        ),
     ] = None,
     backend: Annotated[str, Parameter(help="Where to run: `local` (real mongod processes).")] = "local",
     network: Annotated[Literal["builtin", "toxiproxy"], Parameter(help="What cuts the links.")] = "builtin",
     members: Annotated[Literal[3, 5], Parameter(help="Members of the replica set.")] = 3,
-    mongod: Annotated[str, Parameter(help="Path of the mongod to use; else $MONGOD, the PATH, the wheel.")] = "",
+    mongod: Annotated[
+        str, Parameter(show_default=False, help="Path of the mongod to use; else $MONGOD, the PATH, the wheel.")
+    ] = "",
     clients: Annotated[int, Parameter(help="Concurrent client processes.")] = 5,
     client_groups: Annotated[int, Parameter(help="Groups that a partition can separate.")] = 1,
     duration: Annotated[float, Parameter(help="Seconds of load a run.")] = 30.0,
@@ -68,7 +76,7 @@ def run(
 
     Every combination of scenario, variant, setting and fault is a cell with a verdict of its own.
 
-    Examples:
+    For example:
 
         harness run write_concern --setting w=1 --setting w=majority --fault partition-primary
 

@@ -35,7 +35,7 @@ def new(
 ) -> int:
     """Write a scenario from a template that runs at once, and print its path.
 
-    Examples:
+    For example:
 
         harness new my_pattern
 

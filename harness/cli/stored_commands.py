@@ -13,7 +13,9 @@ from harness import store
 from harness.backends.local.directories import remove_stale
 from harness.errors import HarnessError
 from harness.journal import ENCODER
-from harness.report import verdict_table, write_report, write_store_index
+from harness.report.html import write_report
+from harness.report.index import write_store_index
+from harness.report.summary import verdict_table
 from harness.run.judge import exit_code
 from harness.run.rejudge import rejudge
 
@@ -31,7 +33,7 @@ def check(
 ) -> int:
     """Judge a stored run or campaign again, from its files alone, and write its verdicts anew.
 
-    Examples:
+    For example:
 
         harness check latest
 
@@ -54,7 +56,7 @@ def report(
 ) -> int:
     """Render the report of a stored campaign again, from its files alone, and print its path.
 
-    Examples:
+    For example:
 
         harness report latest
 

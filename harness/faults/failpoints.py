@@ -17,7 +17,6 @@ import trio
 from harness.errors import BackendError, FaultError, UsageError, unknown_name
 from harness.facts import Effect
 from harness.faults.effects import failpoint_hits
-from harness.faults.targets import wait_for_primary
 from harness.interfaces.backend import Backend, Capability
 from harness.interfaces.fault import FaultContext, Injection
 
@@ -90,9 +89,11 @@ class FailPoint:
         """Note what the counters say. Raises FaultError where the clients cannot be told from the harness."""
         if not context.application_name:
             raise FaultError(f"{self.name} would strike every connection: the clients have no application name")
-        states, _ = await wait_for_primary(context, self.name)
+        states = await context.backend.observe()
         targets = tuple(state.member for state in states if state.reachable)
-        return Injection(targets=targets, before=tuple(states), memory={"hits": {}})
+        if not targets:
+            raise FaultError(f"{self.name} found no member that answers")
+        return Injection(targets=targets, before=states, memory={"hits": {}})
 
     async def inject(self, context: FaultContext, injection: Injection) -> None:
         """Turn it on, on every member, for this run's clients."""

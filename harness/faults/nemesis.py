@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -16,6 +16,7 @@ from harness.clock import RunClock
 from harness.errors import FaultError, HarnessError
 from harness.facts import Effect
 from harness.faults.schedule import Strike
+from harness.faults.sharing import LinkClaims, SharedLinks
 from harness.interfaces.fault import Fault, FaultContext, Injection
 from harness.journal import FaultHealed, FaultStarted, JournalEvent
 
@@ -50,9 +51,12 @@ async def run_nemesis(
     by_fault: defaultdict[str, list[Strike]] = defaultdict(list)
     for strike in strikes:
         by_fault[strike.fault.name].append(strike)
+    claims = LinkClaims()
     async with trio.open_nursery() as nursery:
-        for of_one in by_fault.values():
-            nursery.start_soon(nemesis.strike_in_turn, of_one, context_for(of_one[0].fault))
+        for name, of_one in by_fault.items():
+            context = context_for(of_one[0].fault)
+            own = replace(context, own_links=SharedLinks(context.backend, claims, name))
+            nursery.start_soon(nemesis.strike_in_turn, of_one, own)
     if nemesis.unhealed:
         raise FaultError(
             f"could not heal {'; '.join(nemesis.unhealed)}",

@@ -104,7 +104,7 @@ class MemberPartition:
 
     async def inject(self, context: FaultContext, injection: Injection) -> None:
         """Cut the links."""
-        await context.backend.links.cut(injection.memory["cut"])
+        await context.links.cut(injection.memory["cut"])
 
     async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Judge by what the members say of each other."""
@@ -113,7 +113,7 @@ class MemberPartition:
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Heal the links that were cut."""
-        await context.backend.links.heal(injection.memory["cut"])
+        await context.links.heal(injection.memory["cut"])
         return None
 
 
@@ -172,7 +172,7 @@ class ClientPartition:
 
     async def inject(self, context: FaultContext, injection: Injection) -> None:
         """Cut the clients' links to it."""
-        await context.backend.links.cut(injection.memory["cut"])
+        await context.links.cut(injection.memory["cut"])
 
     async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Try the way to it again; where the harness has none of its own, look at what the links refused."""
@@ -186,7 +186,7 @@ class ClientPartition:
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Heal the links."""
-        await context.backend.links.heal(injection.memory["cut"])
+        await context.links.heal(injection.memory["cut"])
         return None
 
 
@@ -219,7 +219,7 @@ class SplitClients:
 
     async def inject(self, context: FaultContext, injection: Injection) -> None:
         """Cut the links across."""
-        await context.backend.links.cut(injection.memory["cut"])
+        await context.links.cut(injection.memory["cut"])
 
     async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Judge by the members' word: the primary was replaced while it was cut off."""
@@ -228,5 +228,5 @@ class SplitClients:
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Heal the links."""
-        await context.backend.links.heal(injection.memory["cut"])
+        await context.links.heal(injection.memory["cut"])
         return None

@@ -48,6 +48,6 @@ def client_links(member: str, groups: tuple[str, ...]) -> tuple[Link, ...]:
 
 async def counters_of(context: FaultContext, links: Sequence[Link]) -> tuple[LinkCounters, ...]:
     """Return the counters of ``links``, or nothing where the links do not count."""
-    if not context.backend.links.counts:
+    if not context.links.counts:
         return ()
-    return tuple([await context.backend.links.counters(link) for link in links])
+    return tuple([await context.links.counters(link) for link in links])

@@ -71,7 +71,7 @@ class Disturbance:
     async def inject(self, context: FaultContext, injection: Injection) -> None:
         """Put the toxics on."""
         for toxic in self.toxics:
-            await context.backend.links.add_toxic(injection.memory["links"], toxic)
+            await context.links.add_toxic(injection.memory["links"], toxic)
 
     async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Probe again; where the harness has no way of its own to the links, ask the members."""
@@ -89,7 +89,7 @@ class Disturbance:
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Take the toxics off."""
-        await context.backend.links.heal(injection.memory["links"])
+        await context.links.heal(injection.memory["links"])
         return None
 
 
@@ -171,15 +171,13 @@ class DropOneWay:
     async def inject(self, context: FaultContext, injection: Injection) -> None:
         """Drop the bytes of that direction."""
         for links, direction in injection.memory["dropped"]:
-            await context.backend.links.add_toxic(
-                links, Toxic(kind="timeout", direction=direction, attributes={"timeout": 0})
-            )
+            await context.links.add_toxic(links, Toxic(kind="timeout", direction=direction, attributes={"timeout": 0}))
 
     async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Judge by the members' word, and by the bytes that the links swallowed where they count them."""
         memory, after = injection.memory, await context.backend.observe()
         effect = members_cut(injection.before, after, memory["links"], context.now_ns())
-        if effect is None or not context.backend.links.counts:
+        if effect is None or not context.links.counts:
             return effect
         for (links, direction), before in zip(memory["dropped"], memory["counters"], strict=True):
             now = await counters_of(context, links)
@@ -189,7 +187,7 @@ class DropOneWay:
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Close the connections that lost bytes, as taking off this toxic does, and let new ones through."""
-        await context.backend.links.heal(injection.memory["links"])
+        await context.links.heal(injection.memory["links"])
         return None
 
 
@@ -218,12 +216,12 @@ class LostReply:
     async def inject(self, context: FaultContext, injection: Injection) -> None:
         """Swallow the answers."""
         toxic = Toxic(kind="timeout", direction="downstream", attributes={"timeout": 0})
-        await context.backend.links.add_toxic(injection.memory["links"], toxic)
+        await context.links.add_toxic(injection.memory["links"], toxic)
 
     async def observe(self, context: FaultContext, injection: Injection) -> Effect | None:
         """See answers swallowed: by the links' counters, else by a probe that the server answered in vain."""
         memory, primary = injection.memory, injection.memory["primary"]
-        if context.backend.links.counts:
+        if context.links.counts:
             now = await counters_of(context, memory["links"])
             return bytes_swallowed(memory["counters"], now, "downstream", primary, context.now_ns())
         shake = await self.shaking_hands(context.backend, primary, f"probe-{context.now_ns()}")
@@ -231,5 +229,5 @@ class LostReply:
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Close the connections whose answers are gone, as taking off this toxic does, and let new ones through."""
-        await context.backend.links.heal(injection.memory["links"])
+        await context.links.heal(injection.memory["links"])
         return None

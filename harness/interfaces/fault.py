@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from harness.facts import Effect
 from harness.interfaces.backend import Backend, Capability, MemberState
+from harness.interfaces.link import Links
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,13 @@ class FaultContext:
     clients: int = 0
     application_name: str = ""
     """The application name of every client of the run, exactly: failpoints strike no other connection."""
+    own_links: Links | None = None
+    """The links as this fault shares them with the other faults of the run, where there is a nemesis."""
+
+    @property
+    def links(self) -> Links:
+        """The links to disturb. Raises FaultError where the backend has none."""
+        return self.backend.links if self.own_links is None else self.own_links
 
 
 class Fault(Protocol):

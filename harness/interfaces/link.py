@@ -55,8 +55,10 @@ class LinkCounters:
 class Links(Protocol):
     """The links of one replica set. All methods may be awaited at any time between start and stop."""
 
-    name: str
-    """``builtin`` or ``toxiproxy``."""
+    @property
+    def name(self) -> str:
+        """``builtin`` or ``toxiproxy``."""
+        ...
 
     @property
     def counts(self) -> bool:

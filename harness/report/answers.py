@@ -21,6 +21,8 @@ from harness.result import CellResult, DeclaredCell, Evidence, ScenarioText
 NO_FAULT = "none"
 WHERE_SETTINGS = 3
 """Settings that a clause of an answer names."""
+UNKNOWN_CELLS = 2
+"""Unknown cells that it names with their reasons."""
 WEAK_OK = 500
 WEAK_DURING_FAULTS = 100
 WEAK_STRIKES = 2
@@ -54,7 +56,7 @@ def backing_of(result: CellResult) -> str:
     """Return what stands behind the verdict of a cell, in a few words."""
     state = state_of(result)
     if state == "violated":
-        return f"{kinds_of([result])}, in {result.violated_runs} of {len(result.runs)} {'run' if len(result.runs) == 1 else 'runs'}"
+        return f"{kinds_of([result])} in {result.violated_runs} of {words.count_of(len(result.runs), 'run')}"
     if state == "holds":
         strikes = words.count_of(result.evidence.effective_strikes, "strike") if result.cell.fault != NO_FAULT else ""
         return " · ".join(part for part in (f"{result.evidence.ok:,} ok", strikes) if part)
@@ -176,7 +178,7 @@ def _judge(variant: str, cells: Sequence[CellReport]) -> tuple[AnswerWord, str]:
         return "partly", f"{name} holds without faults, under {under}; no fault was tried"
     if any(cell.state == "unknown" for cell in cells):
         return "partly", f"adopt {name} under {under}, where every verdict is known"
-    return "yes", f"adopt {name}, under {under}"
+    return "yes", f"adopt {name}, judged under {under}"
 
 
 def _is_sound(cells: Sequence[CellReport], setting: str, breaking: set[str]) -> bool:
@@ -197,9 +199,8 @@ def _where(cells: Sequence[CellReport]) -> str:
         groups.setdefault(_setting(cell), []).append(words.fault_words(words.sentence(_fault(cell), 80)))
     parts = [f"under {words.sentence(setting, 80)} {words.listed(faults)}" for setting, faults in groups.items()]
     more = len(parts) - WHERE_SETTINGS
-    return "; ".join(
-        [*parts[:WHERE_SETTINGS], *([f"under {words.count_of(more, 'more setting')}"] if more > 0 else [])]
-    )
+    beyond = [f"under {words.count_of(more, 'more setting')}"] if more > 0 else []
+    return "; ".join([*parts[:WHERE_SETTINGS], *beyond])
 
 
 def _broken_clause(cells: Sequence[CellReport]) -> str:
@@ -223,5 +224,6 @@ def _sound_clause(cells: Sequence[CellReport]) -> str:
 
 
 def _unknown_clause(cells: Sequence[CellReport]) -> str:
-    parts = [f"{_where([cell])}: {cell.backing}" for cell in cells]
-    return words.listed(parts, limit=2)
+    parts = [f"{_where([cell])}: {cell.backing}" for cell in cells[:UNKNOWN_CELLS]]
+    more = len(cells) - UNKNOWN_CELLS
+    return "; ".join([*parts, *([words.count_of(more, "more cell")] if more > 0 else [])])

@@ -6,6 +6,7 @@ import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from harness import store
 from harness.report import words
@@ -13,11 +14,15 @@ from harness.report.answers import NO_FAULT, backing_of, kinds_of, mark_of, stat
 from harness.report.model import CellReport, CellState, Finding, Mark, Report
 from harness.result import CellResult
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 SUMMARY_BYTES = 900_000
 """GitHub refuses a step summary of 1 MiB."""
 SUMMARY_CELLS = 300
 SUMMARY_FINDINGS = 40
 TABLE_WIDTH = 120
+NAME_CHARACTERS = 40
 
 _SIGNS: dict[CellState, str] = {"violated": "✘", "holds": "✔", "unknown": "?", "not-applicable": "-", "not-run": "."}
 _STYLES: dict[CellState, str] = {"violated": "red", "holds": "blue", "unknown": "yellow"}
@@ -73,7 +78,7 @@ def _markdown_finding(finding: Finding) -> Iterator[str]:
 def _md(text: str) -> str:
     """Return ``text`` as one line of Markdown in which nothing is markup, a mention or a table border."""
     shown = words.sentence(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-    return re.sub(r"([\\`*_\[\]|~!])", r"\\\1", shown)
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", shown)
 
 
 def junit_xml(report: Report) -> str:
@@ -152,25 +157,30 @@ def _xml(text: str, *, keep: str = "") -> str:
 
 
 def verdict_table(cells: Iterable[CellResult], *, width: int = TABLE_WIDTH, color: bool = False) -> str:
-    """Return the verdicts as a table for the console, without colours unless asked, ``width`` characters wide."""
+    """Return the verdicts as a table for the console, two lines a cell, at most ``width`` characters wide.
+
+    Each verdict stands beside what was declared and what is behind it; below it, what was found or why it is
+    unknown. Colours only where asked.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("scenario", "variant", "setting", "fault", "verdict", "expected", "evidence", "found"):
-        table.add_column(heading, overflow="fold")
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("cell", overflow="fold", min_width=26)
+    table.add_column("verdict", overflow="fold", min_width=20)
+    table.add_column("expected", no_wrap=True)
+    table.add_column("evidence", overflow="fold")
     for result in cells:
         state, at = state_of(result), result.cell
-        surprise = " SURPRISE" if mark_of(result) == "surprise" else ""
-        style = f"bold {_STYLES[state]}" if surprise else _STYLES.get(state, "dim")
-        texts = (at.scenario, at.variant, at.setting, at.fault)
+        scenario, variant, setting, fault = (
+            words.sentence(name, NAME_CHARACTERS) for name in (at.scenario, at.variant, at.setting, at.fault)
+        )
         table.add_row(
-            *(Text(words.sentence(text, 80)) for text in texts),
-            Text(f"{_SIGNS[state]} {state.replace('-', ' ')}{surprise}", style=style),
-            Text(result.expected or "nothing declared"),
+            Text(f"{scenario} {variant}\n  {setting}, {fault}"),
+            _verdict_text(result, state),
+            Text(result.expected or "nothing"),
             Text(_evidence(result)),
-            Text(kinds_of([result]) if state == "violated" else backing_of(result) if state != "holds" else ""),
         )
     output = io.StringIO()
     console = Console(file=output, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
@@ -178,9 +188,20 @@ def verdict_table(cells: Iterable[CellResult], *, width: int = TABLE_WIDTH, colo
     return "\n".join(line.rstrip() for line in output.getvalue().splitlines()) + "\n"
 
 
+def _verdict_text(result: CellResult, state: CellState) -> Text:
+    from rich.text import Text
+
+    surprise = mark_of(result) == "surprise"
+    style = f"bold {_STYLES.get(state, '')}" if surprise else _STYLES.get(state, "dim")
+    text = Text(f"{_SIGNS[state]} {state.replace('-', ' ')}{', SURPRISE' if surprise else ''}", style=style)
+    if state != "holds":
+        text.append(f"\n{kinds_of([result]) if state == 'violated' else backing_of(result)}", style="")
+    return text
+
+
 def _evidence(result: CellResult) -> str:
     evidence = result.evidence
-    parts = [f"{evidence.ok:,} ok", f"{evidence.fail:,} fail", f"{evidence.info:,} info"]
-    if result.cell.fault != NO_FAULT:
-        parts.append(f"{evidence.effective_strikes} of {words.count_of(evidence.strikes, 'strike')}")
-    return ", ".join(parts)
+    statuses = f"{evidence.ok:,} ok, {evidence.fail:,} fail, {evidence.info:,} info"
+    if result.cell.fault == NO_FAULT:
+        return statuses
+    return f"{statuses}\n{evidence.effective_strikes} of {words.count_of(evidence.strikes, 'strike')} effective"

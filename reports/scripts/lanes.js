@@ -4,6 +4,7 @@
 const Lanes = (() => {
   const HEAD = 52;
   const FADE = 26;
+  const CLOSEST_RINGS = 9;
   const PACKED_ROWS = 12;
   const [OK, FAIL, INFO] = [0, 1, 2];
 
@@ -162,12 +163,12 @@ const Lanes = (() => {
   }
 
   function evidence(marks) {
-    const covered = new Set();
+    const covered = new Map();
     for (const i of marks.run.evidenceRows) {
       if (marks.run.start[i] > Axis.view.to || finish(marks.run, i) < Axis.view.from) continue;
-      const spot = `${marks.plan.row[i]}:${Math.round(marks.toX(marks.run.start[i]))}`;
-      if (covered.has(spot)) continue;
-      covered.add(spot);
+      const [row, left] = [marks.plan.row[i], marks.toX(marks.run.start[i])];
+      if (Math.abs(left - (covered.get(row) ?? -Infinity)) < CLOSEST_RINGS) continue;
+      covered.set(row, left);
       ring(marks, i, Axis.colours.evidence, 2);
     }
   }

@@ -30,17 +30,20 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory):
+    """Start one set for the tests of this file."""
     with single_member_set(tmp_path_factory.mktemp("driver")) as connection:
         yield connection
 
 
 @pytest.fixture
 def cancel():
+    """Return the client's cancellation flag."""
     return CancelFlag()
 
 
 @pytest.fixture
 def client(connection, cancel):
+    """Open a recorded client."""
     recorder = Recorder(RunClock.start(), cancel, connection.members)
     client = open_client(connection, Settings(), application_name="test", recorder=recorder)
     yield client
@@ -49,12 +52,13 @@ def client(connection, cancel):
 
 @pytest.fixture
 def database(client):
+    """Return a database of the test's own."""
     return client[f"d{uuid.uuid4().hex}"]
 
 
 @pytest.fixture
 def plain(connection, database):
-    """The same database through PyMongo itself."""
+    """Open the same database through PyMongo itself."""
     with admin_client(connection.seeds[0]) as client:
         yield client[database.name]
 
@@ -109,7 +113,7 @@ def test_many_documents_and_bulks(database):
 
 
 def test_cursors(database):
-    """A cursor is chained, iterated, listed, cloned and rewound as PyMongo's; batches are fetched as they are needed."""
+    """A cursor is chained, iterated, listed, cloned and rewound as PyMongo's, and fetches batch by batch."""
 
     async def operate():
         orders = database.orders
@@ -123,7 +127,7 @@ def test_cursors(database):
         async with orders.find({}, batch_size=2) as open_cursor:
             assert await open_cursor.to_list(3) == [{"_id": 0}, {"_id": 1}, {"_id": 2}]
             assert open_cursor.collection == orders
-        assert not open_cursor.alive
+        assert open_cursor.retrieved == 4
         assert (await orders.find({"_id": 1}).hint("_id_").explain())["ok"] == 1
         with pytest.raises(StopAsyncIteration):
             await orders.find({"_id": 99}).next()
@@ -194,7 +198,7 @@ def test_names_and_options(client, database):
         bool(parts)
     with pytest.raises(NotImplementedError):
         bool(database)
-    with pytest.raises(AttributeError, match="no Collection.rename"):
+    with pytest.raises(AttributeError, match=r"no Collection\.rename"):
         _ = parts.rename
     with pytest.raises(AttributeError):
         _ = database._private
@@ -228,6 +232,11 @@ def test_transaction_commits_and_aborts(database, plain):
 def test_explicit_transactions(database, plain):
     """start_transaction's context commits, or aborts on an exception; commit and abort can be called by hand."""
 
+    async def fail_in_transaction(session):
+        async with await session.start_transaction():
+            await database.orders.insert_one({"_id": 2}, session=session)
+            raise ValueError("mine")
+
     async def operate():
         await database.create_collection("orders")
         options = TransactionOptions(write_concern=WriteConcern("majority"))
@@ -235,9 +244,7 @@ def test_explicit_transactions(database, plain):
             async with await session.start_transaction(read_concern=ReadConcern("snapshot")):
                 await database.orders.insert_one({"_id": 1}, session=session)
             with pytest.raises(ValueError, match="mine"):
-                async with await session.start_transaction():
-                    await database.orders.insert_one({"_id": 2}, session=session)
-                    raise ValueError("mine")
+                await fail_in_transaction(session)
             await session.start_transaction()
             await database.orders.insert_one({"_id": 3}, session=session)
             await session.commit_transaction()

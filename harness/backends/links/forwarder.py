@@ -71,7 +71,7 @@ class LinkState:
 class Endpoint:
     """One socket of a connection: the line that reads from it and the line that writes to it."""
 
-    __slots__ = ("descriptor", "incoming", "interest", "outgoing", "socket")
+    __slots__ = ("descriptor", "incoming", "interest", "outgoing", "plain", "socket")
 
     incoming: Line
     outgoing: Line
@@ -81,6 +81,8 @@ class Endpoint:
         self.descriptor = end.fileno()
         self.interest: int | None = None
         """The events that epoll watches; None where it does not watch the socket."""
+        self.plain = False
+        """What is read here goes straight to the other socket: no toxic, nothing waiting."""
 
 
 class Line:
@@ -168,17 +170,23 @@ class Forwarder:
 
     def run(self) -> None:
         """Run until a handler raises."""
+        endpoints, stale, carry, readable = self._endpoints, self._stale, self._carry, select.EPOLLIN
         while True:
-            self._stale.clear()
-            for descriptor, events in self._epoll.poll(self._until_timer_s()):
-                endpoint = self._endpoints.get(descriptor)
-                # A number in `_stale` was closed by an earlier event of this round, and may be a new socket's by now.
-                if endpoint is not None:
-                    if descriptor not in self._stale:
-                        self._on_event(endpoint, events)
-                elif descriptor in self._handlers:
-                    self._handlers[descriptor](events)
-            self._run_timers()
+            stale.clear()
+            for descriptor, events in self._epoll.poll(self._until_timer_s() if self._timers else -1):
+                endpoint = endpoints.get(descriptor)
+                if endpoint is None:
+                    if descriptor in self._handlers:
+                        self._handlers[descriptor](events)
+                elif descriptor in stale:
+                    # Closed by an earlier event of this round, and opened again: the event was not this socket's.
+                    continue
+                elif endpoint.plain and events == readable:
+                    carry(endpoint)
+                else:
+                    self._on_event(endpoint, events)
+            if self._timers:
+                self._run_timers()
 
     def connect(self, state: LinkState, client: socket.socket, address: tuple[str, int]) -> None:
         """Carry a new connection of the link from ``client`` to ``address``; reset it where nobody listens there."""
@@ -227,6 +235,22 @@ class Forwarder:
         line.chain = line.chain or Chain()
         line.chain.add(make_stage(toxic, source), time.monotonic_ns())
         self._schedule(line)
+        self._update(connection)
+
+    def _carry(self, endpoint: Endpoint) -> None:
+        """Read and write at once: the path of nearly every byte, so it is kept short."""
+        line = endpoint.incoming
+        try:
+            count = endpoint.socket.recv_into(self._buffer)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if not count:
+            self._source_ended(line)
+            return
+        line.tally.taken += count
+        self._write(line, self._view[:count])
 
     def _on_event(self, endpoint: Endpoint, events: int) -> None:
         connection = endpoint.incoming.connection
@@ -255,25 +279,22 @@ class Forwarder:
 
     def _read(self, line: Line) -> None:
         chain = line.chain
+        if chain is None:
+            self._carry(line.source)
+            return
         try:
-            if chain is None:
-                count = line.source.socket.recv_into(self._buffer)
-            else:
-                count = line.source.socket.recv_into(self._buffer, CHUNK_BYTES)
+            data = line.source.socket.recv(CHUNK_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            count = 0
-        if not count:
+            data = b""
+        if not data:
             self._source_ended(line)
             return
-        line.tally.taken += count
-        if chain is None:
-            self._write(line, self._view[:count])
-        else:
-            now_ns = time.monotonic_ns()
-            chain.arrive(now_ns, self._view[:count].tobytes())
-            self._pass_on(line, chain.advance(now_ns))
+        line.tally.taken += len(data)
+        now_ns = time.monotonic_ns()
+        chain.arrive(now_ns, data)
+        self._pass_on(line, chain.advance(now_ns))
 
     def _source_ended(self, line: Line) -> None:
         if line.ended or line.finished:
@@ -373,7 +394,9 @@ class Forwarder:
     def _update(self, connection: Connection) -> None:
         """Let epoll watch for what the lines can go on with."""
         for endpoint in (connection.client, connection.server):
-            interest = select.EPOLLIN if endpoint.incoming.wants_input() else 0
+            wanted = endpoint.incoming.wants_input()
+            endpoint.plain = wanted and endpoint.incoming.chain is None
+            interest = select.EPOLLIN if wanted else 0
             if endpoint.outgoing.outbox:
                 interest |= select.EPOLLOUT
             if endpoint.interest is not None and interest != endpoint.interest:
@@ -387,8 +410,6 @@ class Forwarder:
             heapq.heappush(self._timers, (next_ns, next(self._order), line))
 
     def _until_timer_s(self) -> float:
-        if not self._timers:
-            return -1.0
         return max(0, self._timers[0][0] - time.monotonic_ns()) / NANOSECONDS_PER_SECOND
 
     def _run_timers(self) -> None:

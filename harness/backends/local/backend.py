@@ -317,7 +317,7 @@ class LocalBackend:
         except trio.TooSlowError:
             told = "\n".join(member.last_words(TOO_SLOW_LOG_LINES) for member in self._members.values())
             raise BackendError(
-                f"the local set was not ready within {START_TIMEOUT_S:.0f} s; its members' last log lines:\n{told}",
+                f"the local set was not ready within {START_TIMEOUT_S:g} s; its members' last log lines:\n{told}",
                 next_step="see whether the machine is overloaded, then start again",
             ) from None
 

@@ -43,7 +43,7 @@ def remains_of(entries: Sequence[Mapping[str, Any]]) -> Remains:
 
 async def drain_member(channel: MemberChannel, application_name_prefix: str, timeout_s: float) -> None:
     """Kill until nothing is left. Raises BackendError, with what is left, when ``timeout_s`` has passed."""
-    left = "an answer"
+    seen, problem = "", ""
     deadline = trio.current_time() + timeout_s
     while trio.current_time() < deadline:
         limit_s = max(min(COMMAND_TIMEOUT_S, deadline - trio.current_time()), 0.001)
@@ -51,14 +51,14 @@ async def drain_member(channel: MemberChannel, application_name_prefix: str, tim
             remains = remains_of(await _entries(channel, application_name_prefix, limit_s))
             if not remains.described:
                 return
-            left = "; ".join(remains.described[:3])
+            seen, problem = "; ".join(remains.described[:3]), ""
             await _kill(channel, remains, limit_s)
         except (UnreachableError, CommandFailedError) as error:
-            left = error.message
+            problem = error.message
         await trio.sleep(_POLL_S)
     raise BackendError(
-        f"draining {channel.member} of the clients {application_name_prefix!r}: not done within {timeout_s:g} s, "
-        f"still waiting for {left}",
+        f"draining {channel.member} of the clients {application_name_prefix!r}: not done within {timeout_s:g} s; "
+        + "; ".join(text for text in (seen and f"left: {seen}", problem) if text),
         next_step="close the clients and heal the member first",
     )
 

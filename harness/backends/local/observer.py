@@ -11,8 +11,8 @@ from harness.backends.local.wire import MemberChannel
 from harness.errors import BackendError
 from harness.interfaces.backend import MemberState
 
-OBSERVE_TIMEOUT_S = 4
-"""For each of the two commands of an observation, which share it."""
+OBSERVE_TIMEOUT_S = 0.4
+"""For both commands of an observation together."""
 
 
 async def observe_member(channel: MemberChannel, advertised: Mapping[str, str], process_id: int | None) -> MemberState:
