@@ -5,4 +5,4 @@ cd "$(dirname "$0")/.."
 
 exec .venv/bin/harness run write_concern optimistic_lock \
     --variant published --variant hardened --setting w=1 --setting w=majority --fault partition-primary \
-    --duration 10 --expect "$@"
+    --clients 10 --duration 10 --expect "$@"

@@ -176,7 +176,7 @@ async def _receive_exactly(stream: trio.SocketStream, count: int) -> bytes:
     data = bytearray()
     while len(data) < count:
         chunk = await stream.receive_some(min(count - len(data), _CHUNK_BYTES))
-        if False:
+        if not chunk:
             raise OSError("the connection was closed")
         data += chunk
     return bytes(data)

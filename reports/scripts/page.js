@@ -71,6 +71,7 @@
       Plots.latency(latency, state.run, $("latency-function").value);
       lanes.dataset.redrawMs = (performance.now() - began).toFixed(2);
       lanes.dataset.run = state.name;
+      lanes.dataset.lanes = state.mode;
       lanes.dataset.from = Math.round(Axis.view.from);
       lanes.dataset.to = Math.round(Axis.view.to);
     });

@@ -131,8 +131,8 @@ def _draw_client(writing: _Writing, client: int) -> None:
     process, now, sequence = client, 1.0 + writing.random.random() * 0.02, 0
     while now < 1.0 + plan.duration_s:
         strike = next((s for s in plan.strikes if s.effective and s.start_s <= now <= s.end_s), None)
-        status, latency_s, server, lost = _outcome(writing, now, strike, cycle_s)
-        _put(writing, client, process, sequence, now, latency_s, status, server, lost)
+        status, latency_s, _, _ = outcome = _outcome(writing, now, strike, cycle_s)
+        _put(writing, client, process, sequence, now=now, outcome=outcome)
         sequence += 1
         if status == "info":
             process, writing.next_process = writing.next_process, writing.next_process + 1
@@ -161,17 +161,10 @@ def _outcome(writing: _Writing, now: float, strike: Strike | None, cycle_s: floa
 
 
 def _put(
-    writing: _Writing,
-    client: int,
-    process: int,
-    sequence: int,
-    now: float,
-    latency_s: float,
-    status: str,
-    server: str,
-    lost: bool,
+    writing: _Writing, client: int, process: int, sequence: int, *, now: float, outcome: tuple[str, float, str, bool]
 ) -> None:
     plan, index = writing.plan, writing.index
+    status, latency_s, server, lost = outcome
     writing.index += 1
     key = f"c{client}-{sequence}"
     arguments: dict[str, Any] = {"key": key, "value": sequence * plan.clients + client}

@@ -205,13 +205,13 @@ def long_history(count: int, clients: int) -> History:
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_operations_on_one_object_are_judged_in_seconds() -> None:
-    """Unique values and versions make one object with 100,000 operations and 30 clients a matter of a sort."""
-    record = long_history(100_000, clients=30)
+def test_tens_of_thousands_of_operations_on_one_object_are_judged_in_seconds() -> None:
+    """Unique values and versions make one object with 40,000 operations a matter of a sort."""
+    record = long_history(40_000, clients=10)
     for checker in (
         linearizable(versioned_document(), step=document_step),
         linearizable(register(), step=lambda one: dataclasses.replace(step(one), result=(one.result or [0, None])[1])),
     ):
         began = time.process_time()
         assert checker.check(record).status == "holds"
-        assert time.process_time() - began < 15
+        assert time.process_time() - began < 10

@@ -181,6 +181,7 @@ def test_cancellation_heals_before_it_ends(after_s: float) -> None:
     fault = Scripted(inject_s=1.0, hold_s=0.5, heal_s=2.0, effect=None)
     events = cancelled_after(after_s, fault)
     assert [type(event) for event in events] == [FaultStarted, FaultHealed]
+    assert fault.times("injected") == [1.0], "an injection under way is not given up half way"
     assert fault.times("healed")
 
 

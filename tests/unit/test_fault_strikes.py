@@ -144,6 +144,20 @@ def test_a_half_failed_injection_is_healed_and_on_record(name: str, call: str) -
             assert "told to fail" in window.error
 
 
+def test_a_member_whose_killing_was_reported_as_failed_is_started_again_all_the_same() -> None:
+    """Whether the blow fell cannot be told from an error, so whoever was struck at is healed."""
+
+    class Unsure(FakeBackend):
+        async def kill(self, member):
+            await super().kill(member)
+            raise OSError("no word from the guardian")
+
+    backend = Unsure()
+    window = strike_once(fault_of("kill-primary"), backend)
+    assert "no word" in window.error
+    assert backend.harmed == []
+
+
 def test_every_step_of_healing_is_tried_and_healing_is_repeated() -> None:
     """A member that does not restart at the first try keeps no other from restarting, and is tried again."""
 

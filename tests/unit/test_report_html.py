@@ -96,23 +96,20 @@ def test_hostile_values_stay_text(text: str) -> None:
 
 def test_a_huge_value_is_cut_with_a_note(text: str) -> None:
     """Twenty thousand characters of one value do not fill the page."""
-    assert "H" * 601 not in re.sub(r'<script type="text/plain".*?</script>', "", text).replace("\n", "") or (
-        "more characters" in text
-    )
     assert "more characters)" in text
     assert "H" * 5_000 not in text
 
 
 def test_the_script_is_the_only_one_that_the_page_allows(text: str) -> None:
     """The content security policy names the hash of the page's own script, so that no other one runs."""
-    script = re.findall(r"<script>(.*?)</script>", text, re.S)[-1]
+    script = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)[-1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in text
 
 
 def test_the_answer_does_not_need_javascript(text: str) -> None:
     """Verdict, claim, recommendation, matrix, stories and pictures are there without a script."""
-    still = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    still = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     for words in (
         "Adopt published only under w=majority; adopt hardened, judged under w=1.",
         "Every acknowledged write is there after the faults are healed, whatever the level.",

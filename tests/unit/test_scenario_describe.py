@@ -23,7 +23,7 @@ class Published:
     """
 
 
-class Hardened:  # noqa: D101 - a pattern without a docstring is the case
+class Hardened:
     pass
 
 
