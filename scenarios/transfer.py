@@ -34,8 +34,8 @@ from harness.checkers import Transfer, conservation, unexpected_errors
 from harness.scenario.retry import with_application_retry
 
 ACCOUNTS = 8
-OPENING_BALANCE = 1_000
-LARGEST_AMOUNT = 200
+OPENING_BALANCE = 10_000
+USUAL_AMOUNT = 100
 MISSING_ACCOUNT = "closed-account"
 
 
@@ -173,24 +173,21 @@ def balances_of(accounts: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def workload(random: random.Random, client: int) -> Iterator[Call]:
-    """Transfer between random accounts, now and then to one that does not exist; audit now and then."""
+    """Transfer between random accounts, at times more than there is, or to no account at all; audit now and then."""
     names = [f"account-{number}" for number in range(ACCOUNTS)]
     for number in itertools.count():
-        if random.random() < 0.02:
+        chance = random.random()
+        source, target = random.sample(names, 2)
+        amount = random.randint(1, USUAL_AMOUNT)
+        if chance < 0.02:
             yield Call(function="audit")
             continue
-        source, target = random.sample(names, 2)
-        if random.random() < 0.05:
+        if chance < 0.05:
             target = MISSING_ACCOUNT
-        yield Call(
-            function="transfer",
-            arguments={
-                "source": source,
-                "target": target,
-                "amount": random.randint(1, LARGEST_AMOUNT),
-                "token": f"{client}-{number}",
-            },
-        )
+        elif chance < 0.15:
+            amount = random.randint(1, 2 * OPENING_BALANCE)
+        arguments = {"source": source, "target": target, "amount": amount, "token": f"{client}-{number}"}
+        yield Call(function="transfer", arguments=arguments)
 
 
 async def setup(context: Context) -> None:

@@ -21,6 +21,7 @@ from harness.cli.console import ConsoleProgress
 from harness.errors import UsageError, unknown_name
 from harness.facts import Cell
 from harness.faults.catalogue import parse_faults
+from harness.interfaces.backend import Capability
 from harness.journal import ENCODER
 from harness.report.html import write_report
 from harness.report.summary import verdict_table
@@ -32,7 +33,9 @@ from harness.settings import Settings, parse_settings
 
 ALL = "all"
 NONE = "none"
-LOCAL_CAPABILITIES = frozenset({"links", "kill", "pause", "stepdown", "failpoint", "client-groups", "crash-client"})
+LOCAL_CAPABILITIES: frozenset[Capability] = frozenset(
+    {"links", "kill", "pause", "stepdown", "failpoint", "client-groups", "crash-client"}
+)
 
 
 def run(

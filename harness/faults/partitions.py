@@ -79,6 +79,20 @@ def one_way(members: Sequence[str], victim: str, *, silenced: bool) -> Grudge:
     return tuple(Link(victim, other) if silenced else Link(other, victim) for other in others)
 
 
+def in_words(cut: Grudge) -> tuple[str, ...]:
+    """Return what a grudge separates, as a reader says it.
+
+    ``m1 from m2 and m3`` where it parts two sides, else its links: ``m1↔m3`` for both directions, ``m1→m2`` for one.
+    """
+    links = frozenset(cut)
+    mutual = {link for link in links if Link(link.destination, link.source) in links}
+    cut_from = {a: frozenset(link.destination for link in mutual if link.source == a) for a, _ in sorted(mutual)}
+    sides = sorted(set(cut_from.values()), key=lambda side: (len(side), sorted(side)))
+    if mutual == links and len(sides) == 2 and not sides[0] & sides[1]:  # noqa: PLR2004 - two sides
+        return (" from ".join(" and ".join(sorted(side)) for side in sides),)
+    return tuple(f"{a}{'↔' if (a, b) in mutual else '→'}{b}" for a, b in sorted(links) if (a, b) not in mutual or a < b)
+
+
 Choose = Callable[[random.Random, tuple[str, ...], str], Grudge]
 """Draws the grudge of one strike from a random stream, the members and the primary."""
 Rule = Callable[[States, States, Grudge, int], Effect | None]
@@ -92,15 +106,15 @@ class MemberPartition:
     name: str
     choose: Choose
     rule: Rule
-    hold_s: float = 4.0
+    hold_s: float = 5.0
+    """An election takes 1 to 3.5 s on a loaded machine, and operations must still be seen on both sides after it."""
     needs: frozenset[Capability] = frozenset({"links"})
 
     async def aim(self, context: FaultContext) -> Injection:
         """Draw the grudge."""
         states, primary = await wait_for_primary(context, self.name)
         cut = self.choose(context.random, context.backend.members, primary)
-        targets = tuple(f"{link.source}→{link.destination}" for link in cut)
-        return Injection(targets=targets, before=tuple(states), memory={"cut": cut})
+        return Injection(targets=in_words(cut), before=tuple(states), memory={"cut": cut})
 
     async def inject(self, context: FaultContext, injection: Injection) -> None:
         """Cut the links."""

@@ -18,7 +18,8 @@ RECOVER_S = 2.0
 """Load after a strike: a set of three needs 1 to 3 s until a former primary has rolled back and follows again."""
 JITTER_S = 0.5
 """How far the first strike may move; later ones move within what their slots leave."""
-_SHORTEST_REST_S = 0.3
+_HOLD_SHARE = 0.7
+"""The share of a short slot that its strike may take, so that there is load before and after it."""
 _SETTLE_SHARE = 0.4
 """The share of what a short slot leaves beside its strike that comes before it."""
 
@@ -38,7 +39,7 @@ def draw_schedule(seed: int, faults: Sequence[Fault], load_s: float) -> tuple[St
 
     The load is divided into equal slots of at most 10 s, with one strike of each fault in each. Strikes of one
     fault never overlap, and each leaves the set time to recover before the next; strikes of several faults overlap
-    on purpose. Where a slot is short, rest and then the strike itself are shortened. The same arguments give the
+    on purpose. Where a slot is short, the rest and the strike are shortened. The same arguments give the
     same schedule.
     """
     strikes = [strike for fault in faults for strike in _draw(seed, fault, load_s)]
@@ -49,7 +50,7 @@ def _draw(seed: int, fault: Fault, load_s: float) -> list[Strike]:
     draw = stream(seed, "nemesis", fault.name)
     count = max(1, math.ceil(load_s / SLOT_S))
     slot_s = load_s / count
-    hold_s = min(fault.hold_s, max(slot_s - _SHORTEST_REST_S, slot_s / 2))
+    hold_s = min(fault.hold_s, slot_s * _HOLD_SHARE)
     spare_s = slot_s - hold_s
     settle_s = min(SETTLE_S, spare_s * _SETTLE_SHARE)
     slack_s = max(0.0, spare_s - settle_s - RECOVER_S)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pymongo
@@ -22,7 +23,8 @@ import harness
 from harness import store
 from harness.errors import HarnessError, UsageError
 from harness.facts import Cell, RunFacts
-from harness.interfaces.backend import Backend
+from harness.faults.catalogue import refuse_impossible
+from harness.interfaces.backend import Backend, Capability
 from harness.interfaces.fault import Fault
 from harness.result import CellResult, Evidence, RunVerdict
 from harness.run.execute import Interruption, RunRequest, execute_run
@@ -60,7 +62,7 @@ class CampaignPlan:
     clients: int
     client_groups: int
     members: int
-    network: str
+    network: Literal["builtin", "toxiproxy"]
     duration_s: float
     runs: int = 1
     """Runs of each cell; the first has the campaign's seed, the others are derived from it."""
@@ -314,21 +316,15 @@ def replay_command(facts: RunFacts, *, mongod: str = "") -> str:
     return shlex.join(words)
 
 
-def check_plan(plan: CampaignPlan, capabilities: frozenset[str]) -> None:
+def check_plan(plan: CampaignPlan, capabilities: frozenset[Capability]) -> None:
     """Raise UsageError where a cell asks for what cannot be: before anything is started."""
     for cell_plan in plan.cells:
-        for fault in cell_plan.faults:
-            if "client-groups" in fault.needs and plan.client_groups < 2:  # noqa: PLR2004 - one for each side
-                raise UsageError(
-                    f"the fault {fault.name} needs clients on both sides of a partition",
-                    next_step="add --client-groups 2",
-                )
-            lacking = fault.needs - capabilities
-            if lacking:
-                raise UsageError(
-                    f"the fault {fault.name} needs {', '.join(sorted(lacking))}, which the backend "
-                    f"{cell_plan.cell.backend} does not have"
-                )
+        refuse_impossible(
+            cell_plan.faults,
+            backend=cell_plan.cell.backend,
+            capabilities=capabilities,
+            client_groups=plan.client_groups,
+        )
         if plan.against_expected and cell_plan.expected is None:
             raise UsageError(
                 f"--expect: the scenario declares no verdict for the cell {cell_plan.cell.label()}",

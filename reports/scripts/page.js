@@ -72,6 +72,8 @@
       lanes.dataset.redrawMs = (performance.now() - began).toFixed(2);
       lanes.dataset.run = state.name;
       lanes.dataset.lanes = state.mode;
+      if (state.selected < 0) delete lanes.dataset.selected;
+      else lanes.dataset.selected = state.run.index[state.selected];
       lanes.dataset.from = Math.round(Axis.view.from);
       lanes.dataset.to = Math.round(Axis.view.to);
     });
@@ -135,9 +137,7 @@
       detail.replaceChildren(list);
       const number = state.run.evidence.get(state.run.index[i]);
       if (number !== undefined) list.append(...findingLink(number));
-      lanes.dataset.selected = state.run.index[i];
     }
-    if (i < 0) delete lanes.dataset.selected;
     if (keep) remember();
     redraw();
   }
@@ -314,7 +314,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || /INPUT|SELECT|TEXTAREA/.test(event.target.tagName)) return;
     if (event.key === "n" || event.key === "p") {
       jump(event.key === "n" ? 1 : -1).then(() => box.scrollIntoView({ block: "nearest" }));
-    } else if (document.activeElement === lanes && moves[event.key]) {
+    } else if ((document.activeElement === lanes || event.key === "Escape") && moves[event.key]) {
       event.preventDefault();
       moves[event.key]();
       remember();

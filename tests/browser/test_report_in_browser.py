@@ -195,13 +195,14 @@ def test_a_click_in_the_lanes_selects_the_operation_under_it(opened: Chrome) -> 
     """What is clicked is what is told below."""
     press(opened, "n")
     wait_until(opened, lambda d: lanes(d).get_attribute("data-selected") == "0")
+    told = opened.find_element(By.ID, "detail").text
+    at = float(told.split("when")[1].split(" s")[0]) * 1e6 + 1_000
     press(opened, Keys.ESCAPE)
+    wait_until(opened, lambda d: lanes(d).get_attribute("data-selected") is None)
     canvas = lanes(opened)
     start, end = view(opened)
     width = canvas.size["width"]
     opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)  # type: ignore[no-untyped-call]
-    detail = opened.find_element(By.ID, "detail")
-    at = float(detail.text.split("when")[1].split(" s")[0]) * 1e6 + 1_000
     x = LANES_LEFT + (at - start) / (end - start) * (width - LANES_LEFT - 12) - width / 2
     y = LANES_HEAD + 6 - canvas.size["height"] / 2
     ActionChains(opened).move_to_element_with_offset(canvas, int(x) + 1, int(y)).click().perform()

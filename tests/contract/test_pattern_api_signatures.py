@@ -56,7 +56,7 @@ def _parameters(function):
     return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
 
 
-@pytest.mark.parametrize(("title", "side", "name"), OURS, ids="-".join)
+@pytest.mark.parametrize(("title", "side", "name"), OURS, ids=str)
 def test_member_is_pymongos(title, side, name):
     """Each public member exists in PyMongo with the same parameters, kinds, defaults and coroutine-ness."""
     protocol, driver, theirs = PAIRS[title]

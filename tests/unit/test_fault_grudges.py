@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from harness.faults.partitions import bridge, halves, isolate, one_way, ring
+from harness.faults.partitions import between, bridge, halves, in_words, isolate, one_way, ring
 from harness.interfaces.link import Link
 
 THREE = ("m1", "m2", "m3")
@@ -77,3 +77,36 @@ def test_one_way_cuts_exactly_one_direction(silenced: bool) -> None:
     assert len(cut) == 4
     assert all((link.source if silenced else link.destination) == "m2" for link in cut)
     assert not any(Link(b, a) in cut for a, b in cut)
+
+
+@pytest.mark.parametrize(
+    ("cut", "words"),
+    [
+        (isolate(THREE, "m2"), ("m2 from m1 and m3",)),
+        (isolate(FIVE, "m1"), ("m1 from m2 and m3 and m4 and m5",)),
+        (halves(FIVE), ("m1 and m2 from m3 and m4 and m5",)),
+        (bridge(THREE), ("m1 from m3",)),
+        (one_way(THREE, "m1", silenced=True), ("m1→m2", "m1→m3")),
+        (ring(THREE), ("m1→m3", "m2→m1", "m3→m2")),
+    ],
+)
+def test_a_cut_is_told_by_its_sides(cut, words) -> None:
+    """A reader learns who is parted from whom, not a list of links."""
+    assert in_words(cut) == words
+
+
+@pytest.mark.parametrize("grudge", [ring, bridge, halves])
+def test_the_words_for_a_cut_name_every_link_once(grudge) -> None:
+    """Expanding the words gives the cut again, whatever its shape."""
+    cut = grudge(FIVE)
+    told = []
+    for words in in_words(cut):
+        sides = words.split(" from ")
+        if len(sides) == 2:
+            left, right = (side.split(" and ") for side in sides)
+            told += between(left, right)
+        elif "↔" in words:
+            told += between(*([end] for end in words.split("↔")))
+        else:
+            told.append(Link(*words.split("→")))
+    assert sorted(told) == sorted(cut)
