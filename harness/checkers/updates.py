@@ -17,7 +17,7 @@ from harness.verdict import Verdict
 
 _PAIRS_LISTED = 5
 _MOST_SUMS_BITS = 4_000_000
-"""Width of the set of reachable sums up to which it is kept exactly; beyond it only its bounds count."""
+"""Width of the set of reachable sums up to which it is kept; beyond it a value within its bounds is not judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,21 +88,28 @@ def lost_updates(
         reason = missing_final(history, needs_final)
         values = {} if reason else {freeze(key): value for key, value in final(history.final).items()}
         findings = Findings(history, guarantee)
+        undecided = []
         for key, account in accounts.items():
             if reason:
                 _report_pairs(key, account, findings)
-            else:
-                _judge(key, account, initial(key), values.get(key), findings)
+            elif not _judge(key, account, initial(key), values.get(key), findings):
+                undecided.append(key)
         acknowledged = sum(len(account.acknowledged) for account in accounts.values())
         return findings.conclude(
             name,
             operations=acknowledged + sum(len(account.indeterminate) for account in accounts.values()),
-            unknown=reason or ("" if acknowledged else "no update was acknowledged: there is nothing to judge"),
+            unknown=reason or _why_unknown(acknowledged, undecided),
             certificate={"acknowledged_updates": acknowledged, "keys": len(accounts)},
             model_broken="cursor stability",
         )
 
     return Checker(name=name, guarantee=guarantee, check=check, needs_final=needs_final)
+
+
+def _why_unknown(acknowledged: int, undecided: list[Hashable]) -> str:
+    if undecided:
+        return f"updates of unknown outcome have too many sums to say which {story.short(undecided[0])} may have"
+    return "" if acknowledged else "no update was acknowledged: there is nothing to judge"
 
 
 def _accounts(history: History, update: Callable[[Operation], Update | None]) -> dict[Hashable, _Account]:
@@ -116,15 +123,17 @@ def _accounts(history: History, update: Callable[[Operation], Update | None]) ->
     return dict(accounts)
 
 
-def _judge(key: Hashable, account: _Account, initial: int, value: int | None, findings: Findings) -> None:
+def _judge(key: Hashable, account: _Account, initial: int, value: int | None, findings: Findings) -> bool:
+    """Add what is wrong with ``key`` to ``findings``; return False where that cannot be said."""
     if not account.acknowledged and value is None:
-        return
+        return True
     expected = initial + account.acknowledged_sum
     excess = (initial if value is None else value) - expected
     pairs = account.overwritten()
     optional = [update.delta for _, update in account.indeterminate]
-    if value is not None and not pairs and _reachable(optional, excess):
-        return
+    reachable = value is not None and _reachable(optional, excess)
+    if not pairs and reachable is not False:
+        return reachable is True
     doubled = value is not None and not pairs and excess > sum(delta for delta in optional if delta > 0)
     witnesses = [operation for pair in pairs for operation in pair] or [o for o, _ in account.acknowledged]
     findings.add(
@@ -142,6 +151,7 @@ def _judge(key: Hashable, account: _Account, initial: int, value: int | None, fi
         missing=-excess,
         overwritten=len(pairs),
     )
+    return True
 
 
 def _sum_sentence(key: Hashable, account: _Account, initial: int, expected: int, value: int | None) -> str:
@@ -176,14 +186,14 @@ def _pair_sentences(history: History, pairs: list[tuple[Operation, Operation]]) 
     )
 
 
-def _reachable(deltas: list[int], target: int) -> bool:
-    """Whether some of ``deltas`` add up to ``target``; where there are too many sums, whether it is within bounds."""
+def _reachable(deltas: list[int], target: int) -> bool | None:
+    """Whether some of ``deltas`` add up to ``target``; None where there are too many sums to say."""
     low = sum(delta for delta in deltas if delta < 0)
     high = sum(delta for delta in deltas if delta > 0)
     if not low <= target <= high:
         return False
     if high - low > _MOST_SUMS_BITS:
-        return True
+        return None
     sums = 1
     for delta in deltas:
         sums |= sums << abs(delta)

@@ -38,7 +38,7 @@ def test_full_slots_leave_time_to_settle_and_to_recover(seed, load_s) -> None:
     for fault in EVERY:
         own = of(fault, strikes)
         assert 0.3 <= own[0].at_s <= 2.0
-        assert all(strike.hold_s >= min(fault.hold_s, 4.5) - 0.001 for strike in own)
+        assert all(strike.hold_s >= min(fault.hold_s, 3.5) - 0.001 for strike in own)
         ends = [strike.at_s + strike.hold_s for strike in own]
         starts = [*(strike.at_s for strike in own[1:]), load_s]
         assert all(start - end >= 0.5 for start, end in zip(starts, ends, strict=True))

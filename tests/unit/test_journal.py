@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import gzip
-import os
 from pathlib import Path
 
 import bson
@@ -119,7 +118,7 @@ def test_two_writers_share_a_journal(tmp_path: Path) -> None:
 
 def test_a_missing_journal_is_named(tmp_path: Path) -> None:
     """Looking for a journal where there is none is an error with the directory's name."""
-    with pytest.raises(HistoryError, match=os.path.basename(tmp_path)):
+    with pytest.raises(HistoryError, match=tmp_path.name):
         find_journal(tmp_path, "history.jsonl")
 
 
