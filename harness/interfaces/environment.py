@@ -18,7 +18,7 @@ class Task(Protocol):
     """A child task; its exception is raised by :meth:`join`."""
 
     async def join(self) -> Any:
-        """Wait for its end and return its result."""
+        """Wait for its end and return its result, or None where it ended by :meth:`cancel`."""
         ...
 
     def cancel(self) -> None:

@@ -95,6 +95,10 @@ def scenario_report(name: str, backend: str, cells: Sequence[CellReport], text: 
     )
 
 
+def _severity(cell: CellReport) -> int:
+    return ("not-run", "not-applicable", "holds", "unknown", "violated").index(cell.state)
+
+
 def _variant(cell: CellReport) -> str:
     return cell.result.cell.variant
 
@@ -115,7 +119,8 @@ def _ordered(names: Sequence[str], cells: Sequence[CellReport], of: Callable[[Ce
 def _rows(
     cells: Sequence[CellReport], variants: Sequence[str], faults: Sequence[str], declared: Sequence[DeclaredCell]
 ) -> list[MatrixRow]:
-    by_place = {(_variant(c), _setting(c), _fault(c)): c for c in cells}
+    # A cell that was judged twice shows its worse verdict.
+    by_place = {(_variant(c), _setting(c), _fault(c)): c for c in sorted(cells, key=_severity)}
     promised = {(d.variant, d.setting, d.fault): d for d in declared}
     rows = []
     for variant in variants:
@@ -167,9 +172,12 @@ def _judge(variant: str, cells: Sequence[CellReport]) -> tuple[AnswerWord, str]:
     name = words.sentence(variant, 60)
     breaking = {_fault(cell) for cell in cells if cell.state == "violated"}
     sound = [setting for setting in dict.fromkeys(map(_setting, cells)) if _is_sound(cells, setting, breaking)]
-    under = words.listed([words.sentence(setting, 80) for setting in sound], limit=3)
+    under = words.listed([words.sentence(setting, 80) for setting in sound], limit=WHERE_SETTINGS)
     if breaking and not sound:
-        return "no", f"do not adopt {name}"
+        broken = [cell for cell in cells if cell.state == "violated"]
+        left = {_setting(c) for c in cells if c.state in {"holds", "unknown"}} - set(map(_setting, broken))
+        rest = "; under other settings it is not known" if left else ""
+        return "no", f"do not adopt {name} under {_settings_of(broken)}{rest}"
     if breaking:
         return "partly", f"adopt {name} only under {under}"
     if not sound:
@@ -185,6 +193,11 @@ def _is_sound(cells: Sequence[CellReport], setting: str, breaking: set[str]) -> 
     under = [cell for cell in cells if _setting(cell) == setting and cell.state != "not-applicable"]
     held = {_fault(cell) for cell in under if cell.state == "holds"}
     return bool(under) and all(cell.state == "holds" for cell in under) and breaking <= held
+
+
+def _settings_of(cells: Sequence[CellReport]) -> str:
+    settings = [words.sentence(setting, 80) for setting in dict.fromkeys(map(_setting, cells))]
+    return words.listed(settings, limit=WHERE_SETTINGS)
 
 
 def _headline(answers: Sequence[Answer]) -> str:

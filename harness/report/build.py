@@ -281,7 +281,7 @@ def _badges(runs: Sequence[RunReport], evidence: Evidence) -> tuple[Count, ...]:
     pairs = (
         ("operations", words.number(evidence.operations)),
         ("effective strikes", f"{evidence.effective_strikes} of {evidence.strikes}" if evidence.strikes else ""),
-        ("runs", words.number(len(facts))),
+        ("run" if len(facts) == 1 else "runs", words.number(len(facts))),
         ("load", f"{sum(f.duration_s for f in facts):,.0f} s"),
         ("backend", _joined(f.cell.backend for f in facts)),
         ("mongod", _joined(f.versions.get("mongod", "") for f in facts)),

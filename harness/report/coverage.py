@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from harness.report import words
 from harness.report.answers import state_of
 from harness.report.model import CellReport, Gap, RunReport, Timeline
-from harness.result import ScenarioText
+from harness.result import DeclaredCell, ScenarioText
 
-LISTED_CELLS = 12
+LISTED_GROUPS = 8
+"""Groups of cells that were not run which are named."""
 
 
 def gaps(
@@ -78,23 +79,29 @@ def _cells_not_run(cells: Sequence[CellReport], texts: Mapping[str, ScenarioText
             yield Gap(what=words.sentence(name, 80), why="the texts of this scenario are not stored with the campaign")
             continue
         missing = [d for d in text.matrix if (name, d.variant, d.setting, d.fault) not in done]
-        listed = [
-            words.sentence(f"{d.variant}, {d.setting}, {d.fault}", 120)
-            for d in missing
-            if d.expected != "not-applicable"
-        ]
-        if listed:
+        owed = [d for d in missing if d.expected != "not-applicable"]
+        if owed:
             yield Gap(
-                what=f"{words.count_of(len(listed), 'declared cell')} of {words.sentence(name, 80)} not run",
-                why="; ".join(listed[:LISTED_CELLS]) + (" and more" if len(listed) > LISTED_CELLS else ""),
+                what=f"{words.count_of(len(owed), 'declared cell')} of {words.sentence(name, 80)} not run",
+                why=_grouped(owed),
             )
         excluded = [d for d in missing if d.expected == "not-applicable"]
         if excluded:
-            reasons = _distinct(d.why for d in excluded)
+            reasons = [words.sentence(why, 240) for why in dict.fromkeys(d.why for d in excluded) if why]
             yield Gap(
                 what=f"{words.count_of(len(excluded), 'cell')} of {words.sentence(name, 80)} declared not applicable",
                 why="; ".join(reasons) or "no reason was declared",
             )
+
+
+def _grouped(cells: Sequence[DeclaredCell]) -> str:
+    groups: dict[str, list[str]] = {}
+    for cell in cells:
+        place = words.sentence(f"{cell.variant} {cell.setting}", 120)
+        groups.setdefault(place, []).append(words.sentence(cell.fault, 60))
+    named = [f"{place}: {', '.join(faults)}" for place, faults in list(groups.items())[:LISTED_GROUPS]]
+    more = len(groups) - LISTED_GROUPS
+    return "; ".join([*named, *([f"and under {words.count_of(more, 'more setting')}"] if more > 0 else [])])
 
 
 def _broken_runs(cells: Sequence[CellReport], runs: Sequence[RunReport]) -> Iterable[Gap]:

@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup, escape
@@ -22,11 +21,12 @@ from harness import store
 from harness.assets import report_assets
 from harness.report import words
 from harness.report.build import build_report
-from harness.report.model import Finding, MatrixRow, Report
+from harness.report.model import EvidenceOperation, Finding, MatrixRow, Report
 
 PAGE_BYTES = 10_000_000
 """No page grows beyond this; what is left out for it is said on the page."""
 RUN_LIMIT = 400
+_OPERATION_WORDS = ("operation ", "Operation ", "operation #", "Operation #")
 SCRIPTS = ("codec.js", "axis.js", "lanes.js", "plots.js", "page.js")
 
 STATE_WORDS = {
@@ -134,18 +134,17 @@ def _group_by_variant(rows: Iterable[MatrixRow]) -> list[tuple[str, list[MatrixR
 
 def _linked(sentence: str, finding: Finding) -> Markup:
     """Return a sentence of a story, escaped, with a link wherever it names an operation of the evidence."""
-    names = {operation.index: operation.name for operation in finding.operations}
-    parts: list[Any] = []
-    position = 0
-    for match in re.finditer(r"\b[Oo]p(?:eration)? #?(\d{1,12})\b", sentence):
-        index = int(match[1])
-        if index not in names:
-            continue
-        parts += [escape(sentence[position : match.start()]), _operation_link(match[0], names[index], index, finding)]
-        position = match.end()
-    parts.append(escape(sentence[position:]))
-    return Markup("").join(parts)
+    by_index = {f"{word}{operation.index}": operation for operation in finding.operations for word in _OPERATION_WORDS}
+    by_mention = {operation.mention: operation for operation in finding.operations}
+    named = {**by_index, **by_mention}
+    if not named:
+        return escape(sentence)
+    # The longest name first, so that "operation 12" is not taken for "operation 1".
+    pattern = "|".join(re.escape(name) for name in sorted(named, key=len, reverse=True))
+    parts = re.split(rf"({pattern})(?!\w)", sentence)
+    return Markup("").join(_operation_link(part, named[part], finding) if part in named else part for part in parts)
 
 
-def _operation_link(text: str, name: str, index: int, finding: Finding) -> Markup:
-    return Markup('<a href="#{}-op-{}">{} ({})</a>').format(finding.anchor, index, name, text)
+def _operation_link(text: str, operation: EvidenceOperation, finding: Finding) -> Markup:
+    link = Markup('<a href="#{}-op-{}">{}</a> {}')
+    return link.format(finding.anchor, operation.index, operation.name, text)

@@ -52,6 +52,8 @@ class EvidenceOperation:
     status: Status
     what: str
     """Function with its arguments."""
+    mention: str
+    """How a story that names it by client, function and arguments writes it."""
     ending: str
     """What the caller got."""
     start_us: int

@@ -25,6 +25,7 @@ def tell_operations(operations: Sequence[Operation], windows: Sequence[FaultWind
             process=operation.process,
             status=operation.status,
             what=words.call(operation),
+            mention=_mention(operation),
             ending=words.ending(operation),
             start_us=micro(operation.start_ns),
             end_us=None if operation.returned_ns is None else micro(operation.returned_ns),
@@ -34,6 +35,12 @@ def tell_operations(operations: Sequence[Operation], windows: Sequence[FaultWind
         )
         for number, operation in enumerate(ordered, start=1)
     )
+
+
+def _mention(operation: Operation) -> str:
+    """Return the beginning of ``operation.describe()``, up to its ending."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in operation.arguments.items())
+    return words.sentence(f"client {operation.client} {operation.function}({arguments})")
 
 
 def place(operation: Operation, windows: Sequence[FaultWindow]) -> str:

@@ -40,7 +40,7 @@ def shades(windows: Sequence[FaultWindow], end_us: int) -> tuple[Shade, ...]:
     """Return the fault windows as bands; one that was never healed lasts until the end of the record."""
     return tuple(
         Shade(
-            label=words.sentence(" ".join([f"{w.fault} #{w.strike + 1}", *w.targets]), 60),
+            label=words.sentence(" ".join([f"#{w.strike + 1} {w.fault}", *w.targets]), 60),
             fault=w.fault,
             start_us=micro(w.start_ns),
             end_us=end_us if w.end_ns is None else micro(w.end_ns),

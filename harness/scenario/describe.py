@@ -50,4 +50,4 @@ def _first_paragraph(pattern: Any) -> str:
     if isinstance(pattern, functools.partial):
         pattern = pattern.func
     text = inspect.getdoc(pattern) or ""
-    return " ".join(text.partition("\n\n")[0].split())
+    return " ".join(text.partition("\n\n")[0].replace("``", "").split())

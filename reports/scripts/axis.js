@@ -130,7 +130,7 @@ const Axis = (() => {
     // Who became primary matters more than that there was none for a moment: it gets its label first.
     const named = run.primaries.filter(([, member]) => member);
     for (const [at, member] of [...named, ...run.primaries.filter(([, member]) => !member)]) {
-      const text = member ? `▸ ${member} primary` : "no primary";
+      const text = member ? `▸ ${member}` : "none";
       const left = toX(at) + 3;
       const right = left + context.measureText(text).width + 5;
       if (taken.some(([from, to]) => left < to && right > from)) continue;

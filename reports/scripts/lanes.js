@@ -3,6 +3,7 @@
 // drawn once, so that a redraw costs what the screen can show and not what the run did.
 const Lanes = (() => {
   const HEAD = 52;
+  const FOOT = 18;
   const FADE = 26;
   const CLOSEST_RINGS = 9;
   const PACKED_ROWS = 12;
@@ -13,7 +14,7 @@ const Lanes = (() => {
     const rowOps = Array.from({ length: packed.rows }, () => []);
     for (let i = 0; i < run.count; i++) rowOps[packed.row[i]].push(i);
     const height = Math.max(7, Math.min(26, 340 / packed.rows));
-    return { ...packed, rowOps, rowHeight: height, height: HEAD + height * packed.rows + 6 };
+    return { ...packed, rowOps, rowHeight: height, height: HEAD + height * packed.rows + FOOT };
   }
 
   function byNumber(run, column, word) {

@@ -99,7 +99,6 @@ const Plots = (() => {
     Axis.clip(box.context, box.width, box.height);
     for (const [quantile, dash] of QUANTILES) line(box, lines[quantile], run.series.bin, toY, dash);
     box.context.restore();
-    key(box);
   }
 
   function line({ context, toX }, values, bin, toY, dash) {
@@ -116,21 +115,6 @@ const Plots = (() => {
     context.stroke();
     context.setLineDash([]);
     context.lineWidth = 1;
-  }
-
-  function key({ context, height }) {
-    QUANTILES.forEach(([quantile, dash], row) => {
-      const y = height - 44 + row * 15;
-      context.strokeStyle = Axis.colours.ink;
-      context.setLineDash(dash);
-      context.beginPath();
-      context.moveTo(6, y);
-      context.lineTo(26, y);
-      context.stroke();
-      context.setLineDash([]);
-      context.fillStyle = Axis.colours.muted;
-      context.fillText(quantile, 30, y);
-    });
   }
 
   function linear(most) {

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.parametrize("kind", KINDS), pytest.mark.slow]
 
 LINK = Link("clients", "m1")
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-FAST_S = 0.15
+FAST_S = 0.3
 """A round trip without a toxic stays below this even on a busy machine."""
 
 
@@ -64,9 +64,8 @@ def test_a_member_that_is_down_is_seen_as_down(kind: str) -> None:
 
     async def body(world: World) -> None:
         world.members["m1"].close()
-        began = time.monotonic()
-        assert not world.reaches("clients", "m1")
-        assert time.monotonic() - began < 0.9
+        conversation = world.connect("clients", "m1")
+        assert conversation is None or conversation.exchange(timeout_s=10).ended in {"closed", "reset"}
 
     with_links(kind, body)
 
@@ -78,9 +77,9 @@ def test_latency_delays_open_connections_and_new_ones_until_healed(kind: str, di
     async def body(world: World) -> None:
         conversation = world.connect("clients", "m1")
         assert conversation.exchange().took_s < FAST_S
-        await world.network.links.add_toxic([LINK], toxic("latency", direction, latency=200))
-        assert 0.2 <= conversation.exchange().took_s < 0.2 + FAST_S
-        assert 0.2 <= world.connect("clients", "m1").exchange().took_s < 0.2 + FAST_S
+        await world.network.links.add_toxic([LINK], toxic("latency", direction, latency=400))
+        assert 0.4 <= conversation.exchange().took_s < 0.4 + FAST_S
+        assert 0.4 <= world.connect("clients", "m1").exchange().took_s < 0.4 + FAST_S
         await world.network.links.heal([LINK])
         assert conversation.exchange().took_s < FAST_S
 

@@ -10,7 +10,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -67,6 +67,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = _free_port()
     arguments = ["--dbpath", str(directory), "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", "asyncio"]
     arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--logpath", str(directory / "mongod.log")]
+    arguments += ["--setParameter", "enableTestCommands=1"]
     with subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL) as process:
         try:
             _initiate(port)
@@ -215,3 +216,79 @@ def test_published_pattern_shows_its_anomaly_without_any_fault(name: str, uri: s
     assert expected is not None
     assert expected.verdict == "violated"
     assert expected.anomaly in {anomaly.kind for verdict in verdicts for anomaly in verdict.anomalies}
+
+
+# What a caller does after an answer that leaves the outcome open: the write was applied, and its reply is an error.
+
+
+@contextlib.asynccontextmanager
+async def applied_but_refused(client: AsyncMongoClient[Any], command: str) -> AsyncIterator[None]:
+    """Let the next ``command`` of this client be applied and answered with "interrupted, as the primary changes"."""
+    refusal = {"code": 11602, "errmsg": "interrupted"}
+    failpoint = {"configureFailPoint": "failCommand", "mode": {"times": 1}}
+    data = {"failCommands": [command], "writeConcernError": refusal, "appName": client.options.pool_options.appname}
+    await client.admin.command({**failpoint, "data": data})
+    try:
+        yield
+    finally:
+        await client.admin.command({**failpoint, "mode": "off"})
+
+
+def call_after_lost_answer(name: str, variant: str, uri: str, command: str, call: Call) -> tuple[Any, dict[str, Any]]:
+    """Do one call of which the first ``command`` is applied and refused, its caller starting over; return both."""
+
+    async def perform() -> tuple[Any, dict[str, Any]]:
+        run = AsyncioRun(scenario=SCENARIOS[name], variant=variant, uri=uri, settings=Settings(retry="application"))
+        async with AsyncMongoClient(uri, retryWrites=False, appname=f"lost-answer-{name}-{variant}") as client:
+            database = client[f"lost-answer-{name}-{variant}"]
+            await client.drop_database(database.name)
+            context = run._context(database, client=0)
+            await run.scenario.setup(context)
+            async with applied_but_refused(client, command):
+                try:
+                    result = await run.scenario.operations[call.function](context, **call.arguments)
+                except Rejected as rejection:
+                    result = rejection
+            return result, dict(await run.scenario.final_reads(context))
+
+    return asyncio.run(perform())
+
+
+@pytest.mark.parametrize(("variant", "told"), [("published", False), ("hardened", True)])
+def test_claim_after_a_lost_answer(variant: str, told: bool, uri: str):
+    """The published claim is refused by its own first try; the hardened one finds that the order is its own."""
+    call = Call(function="claim", arguments={"order": "1-1"})
+    result, final = call_after_lost_answer("find_and_modify", variant, uri, "findAndModify", call)
+    assert final["orders"]["1-1"]["status"] == "processing"
+    assert final["orders"]["1-1"]["version"] == 1
+    assert isinstance(result, dict) is told
+
+
+@pytest.mark.parametrize(("variant", "counter"), [("published", 2), ("hardened", 1)])
+def test_increment_after_a_lost_answer(variant: str, counter: int, uri: str):
+    """The published update is applied twice when its caller starts over; the hardened one knows its key again."""
+    call = Call(function="increment", arguments={"document": "document-0", "token": "once"})
+    result, final = call_after_lost_answer("optimistic_lock", variant, uri, "findAndModify", call)
+    assert final["documents"]["document-0"]["counter"] == counter
+    assert result["counter"] == counter
+    assert result["version"] == final["documents"]["document-0"]["version"]
+
+
+@pytest.mark.parametrize(("variant", "paid"), [("published", 14), ("hardened", 7)])
+def test_transfer_is_paid_once_per_key(variant: str, paid: int, uri: str):
+    """A caller who starts over with the same key pays twice in the published transfer and once in the hardened."""
+
+    async def pay_twice() -> dict[str, Any]:
+        run = AsyncioRun(scenario=SCENARIOS["transfer"], variant=variant, uri=uri)
+        async with AsyncMongoClient(uri) as client:
+            database = client[f"paid-twice-{variant}"]
+            await client.drop_database(database.name)
+            context = run._context(database, client=0)
+            await run.scenario.setup(context)
+            for _ in range(2):
+                await context.pattern.transfer_funds("account-0", "account-1", 7, "the-key")
+            return dict(await run.scenario.final_reads(context))
+
+    final = asyncio.run(pay_twice())
+    assert final["balances"]["account-1"] - final["balances"]["account-0"] == 2 * paid
+    assert sum(entry["amount"] for entry in final["ledger"]) == paid

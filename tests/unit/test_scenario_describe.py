@@ -16,7 +16,7 @@ from harness.verdict import Verdict
 
 
 class Published:
-    """Writes what it is told,
+    """Writes what it ``is`` told,
     and hopes.
 
     More that a report does not need.

@@ -6,12 +6,15 @@ import ast
 import inspect
 import itertools
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.checkers import ANOMALY_KINDS
+from harness.operation import Attempt, DatabaseCall, Operation
 from harness.scenario.load import load_scenario
 from harness.scenario.record import Scenario
 from harness.scenario.retry import is_ambiguous
@@ -171,3 +174,25 @@ def test_ambiguity_is_told_by_class_or_label():
     ambiguous = [errors.NetworkTimeout(), errors.NotPrimaryError(), errors.WTimeoutError("", 64), labelled]
     assert all(is_ambiguous(error) for error in ambiguous)
     assert not any(is_ambiguous(error) for error in (errors.DuplicateKeyError("", 11000), ValueError()))
+
+
+def test_register_write_without_answer_is_known_by_its_command():
+    """Of a write that raised, the record of its command tells the timestamp; of one that sent nothing, nothing does."""
+    path = next(path for path in FILES if path.stem == "lww_register")
+    write_of = runpy.run_path(str(path))["write_of"]
+    sent = {"update": {"$set": {"value": "v", "timestamp": "2026-11-24T23:21:07.914000Z", "nodeId": "node-2"}}}
+    attempt = Attempt(command="findAndModify", request=sent, server="m1", start_ns=1)
+    raised = Operation(
+        index=0,
+        process=2,
+        client=2,
+        function="write",
+        arguments={"register": "r", "value": "v"},
+        start_ns=0,
+        status="info",
+        outcome="raised",
+        calls=(DatabaseCall(name="registers.find_one_and_update", start_ns=0, attempts=(attempt,)),),
+    )
+    written = write_of(raised)
+    assert (written.key, written.stamp, written.value) == ("r", (1795562467914, "node-2"), "v")
+    assert write_of(msgspec.structs.replace(raised, calls=())) is None

@@ -115,6 +115,11 @@ def test_write_errors_of_several_statements_are_info(name, count):
     assert _status(_attempt(MULTI_REQUESTS[name], **_write_errors(11000, count))) == "info"
 
 
+def test_more_errors_than_statements_prove_nothing():
+    """Two writeErrors for one statement do not fit: nothing is proved by a reply that cannot be."""
+    assert _status(_attempt(SINGLE_REQUESTS["insert"], **_write_errors(11000, 2))) == "info"
+
+
 def test_write_error_and_write_concern_error_together_are_info():
     """One writeErrors entry proves nothing where a writeConcernError stands beside it."""
     both = {"reply": {**_write_errors(11000)["reply"], "writeConcernError": {"code": 64}}}
