@@ -34,7 +34,7 @@ class Stopwatch(Silent):
         if "ready" in text:
             self.ready = time.monotonic()
 
-    def cell_finished(self, result: CellResult, *, finished: int, total: int) -> None:  # noqa: ARG002
+    def cell_finished(self, result: CellResult, *, finished: int, total: int) -> None:  # noqa: ARG002 - the listener's signature
         """Note the time at which a cell has its verdict."""
         self.finished = time.monotonic()
 

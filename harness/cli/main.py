@@ -6,6 +6,7 @@ expected), 1 violated (or a surprise), 2 unknown, 3 usage, 4 harness error.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -72,9 +73,13 @@ def execute(arguments: Sequence[str] | None = None) -> int:
         result: Any = make_app()(arguments, exit_on_error=False, print_error=True)
     except cyclopts.CycloptsError:
         return UsageError.exit_code
-    except (KeyboardInterrupt, BrokenPipeError):
+    except KeyboardInterrupt:
         sys.stderr.write("stopped; what was recorded is kept\n")
         return HarnessError.exit_code
+    except BrokenPipeError:
+        # Whoever read the data (`| head`) has had enough; the interpreter must not try to flush the rest.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as the process
+        return 0
     except Exception as error:  # noqa: BLE001 - the last place where an error can be put into words
         known = first_harness_error(error)
         return fail(known) if known else crash(error)

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import trio
 from cyclopts import Parameter
@@ -18,7 +17,8 @@ from rich.console import Console
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.binary import Mongod, find_mongod
 from harness.cli.console import ConsoleProgress
-from harness.errors import UsageError, unknown_name
+from harness.cli.options import RunOptions
+from harness.errors import unknown_name
 from harness.facts import Cell
 from harness.faults.catalogue import parse_faults
 from harness.interfaces.backend import Capability
@@ -42,38 +42,7 @@ def run(
     scenarios: Annotated[list[str], Parameter(name="SCENARIO", help="Names, or paths of scenario files.")],
     /,
     *,
-    variant: Annotated[list[str] | None, Parameter(negative="", help="Variant to judge; repeatable; `all`.")] = None,
-    setting: Annotated[
-        list[str] | None,
-        Parameter(
-            negative="", help="`w=majority,readConcernLevel=majority`; repeatable; `default`; `all` of the scenario's."
-        ),
-    ] = None,
-    fault: Annotated[
-        list[str] | None,
-        Parameter(
-            negative="",
-            help="`partition-primary`, or several that strike together: `kill-primary+latency`; repeatable; `all`.",
-        ),
-    ] = None,
-    backend: Annotated[str, Parameter(help="Where to run: `local` (real mongod processes).")] = "local",
-    network: Annotated[Literal["builtin", "toxiproxy"], Parameter(help="What cuts the links.")] = "builtin",
-    members: Annotated[Literal[3, 5], Parameter(help="Members of the replica set.")] = 3,
-    mongod: Annotated[
-        str, Parameter(show_default=False, help="Path of the mongod to use; else $MONGOD, the PATH, the wheel.")
-    ] = "",
-    clients: Annotated[int, Parameter(help="Concurrent client processes.")] = 5,
-    client_groups: Annotated[int, Parameter(help="Groups that a partition can separate.")] = 1,
-    duration: Annotated[float, Parameter(help="Seconds of load a run.")] = 30.0,
-    repeat: Annotated[int, Parameter(help="Runs of each cell, each with a seed of its own.")] = 1,
-    until: Annotated[Literal["violated"] | None, Parameter(help="Stop a cell at its first violation.")] = None,
-    seed: Annotated[int | None, Parameter(help="Seed of workload, schedule and targets; else drawn.")] = None,
-    jobs: Annotated[int, Parameter(help="Replica sets used at the same time.")] = 1,
-    expect: Annotated[
-        bool, Parameter(negative="", help="Exit 0 when every cell is as its scenario declares, 1 at a surprise.")
-    ] = False,
-    runs: Annotated[Path, Parameter(help="The store.")] = Path("runs"),
-    json: Annotated[bool, Parameter(negative="", help="Print the cells as JSON lines to standard output.")] = False,
+    options: RunOptions | None = None,
 ) -> int:
     """Run patterns under concurrent clients and faults, judge them, and write a report.
 
@@ -89,31 +58,43 @@ def run(
 
         harness run find_and_modify --fault split-clients --client-groups 2 --network toxiproxy
     """
-    check_numbers(clients=clients, client_groups=client_groups, duration=duration, repeat=repeat, jobs=jobs)
-    loaded = [load_scenario(name) for name in scenarios]
-    plan = CampaignPlan(
-        campaign=new_campaign_id(datetime.datetime.now(datetime.UTC)),
-        root=runs,
-        cells=plan_cells(loaded, backend=check_backend(backend), variants=variant, settings=setting, faults=fault),
-        seed=secrets.randbits(32) if seed is None else seed,
-        clients=clients,
-        client_groups=client_groups,
-        members=members,
-        network=network,
-        duration_s=duration,
-        runs=repeat,
-        jobs=jobs,
-        until_violated=until is not None,
-        against_expected=expect,
-        mongod=mongod,
-    )
+    chosen = options or RunOptions()
+    chosen.check()
+    plan = make_plan([load_scenario(name) for name in scenarios], chosen)
     check_plan(plan, LOCAL_CAPABILITIES)
-    binary = find_mongod(mongod or None)
+    binary = find_mongod(chosen.mongod or None)
     console = Console(stderr=True)
     console.print(f"backend local: mongod {binary.version} ({binary.source}), seed {plan.seed}", highlight=False)
     results = execute_plan(plan, binary, console)
-    show(plan, results, console, as_json=json)
-    return exit_code(results, against_expected=expect) if len(results) == len(plan.cells) else 2
+    show(plan, results, console, as_json=chosen.json)
+    return exit_code(results, against_expected=chosen.expect) if len(results) == len(plan.cells) else 2
+
+
+def make_plan(loaded: Sequence[LoadedScenario], options: RunOptions) -> CampaignPlan:
+    """Return the campaign that the options mean. Raises UsageError, with near matches, for unknown names."""
+    cells = plan_cells(
+        loaded,
+        backend=options.backend,
+        variants=options.variant,
+        settings=options.setting,
+        faults=options.fault,
+    )
+    return CampaignPlan(
+        campaign=new_campaign_id(datetime.datetime.now(datetime.UTC)),
+        root=options.runs,
+        cells=cells,
+        seed=secrets.randbits(32) if options.seed is None else options.seed,
+        clients=options.clients,
+        client_groups=options.client_groups,
+        members=options.members,
+        network=options.network,
+        duration_s=options.duration,
+        runs=options.repeat,
+        jobs=options.jobs,
+        until_violated=options.until is not None,
+        against_expected=options.expect,
+        mongod=options.mongod,
+    )
 
 
 def execute_plan(plan: CampaignPlan, binary: Mongod, console: Console) -> tuple[CellResult, ...]:
@@ -202,23 +183,3 @@ def choose_variants(loaded: LoadedScenario, names: Sequence[str] | None) -> tupl
         if name not in scenario.variants:
             raise unknown_name(f"variant of {scenario.name}", name, scenario.variants)
     return tuple(names)
-
-
-def check_backend(name: str) -> str:
-    """Return the backend's name. Raises UsageError for one that this version does not have."""
-    if name != "local":
-        raise unknown_name("backend", name, ("local",))
-    return name
-
-
-def check_numbers(*, clients: int, client_groups: int, duration: float, repeat: int, jobs: int) -> None:
-    """Raise UsageError for a number that makes no sense."""
-    for option, value in (
-        ("--clients", clients),
-        ("--client-groups", client_groups),
-        ("--duration", duration),
-        ("--repeat", repeat),
-        ("--jobs", jobs),
-    ):
-        if value <= 0:
-            raise UsageError(f"{option} {value:g} must be greater than 0")

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -134,15 +135,31 @@ def _group_by_variant(rows: Iterable[MatrixRow]) -> list[tuple[str, list[MatrixR
 
 def _linked(sentence: str, finding: Finding) -> Markup:
     """Return a sentence of a story, escaped, with a link wherever it names an operation of the evidence."""
-    by_index = {f"{word}{operation.index}": operation for operation in finding.operations for word in _OPERATION_WORDS}
-    by_mention = {operation.mention: operation for operation in finding.operations}
-    named = {**by_index, **by_mention}
+    named = _names_in_stories(finding)
     if not named:
         return escape(sentence)
     # The longest name first, so that "operation 12" is not taken for "operation 1".
     pattern = "|".join(re.escape(name) for name in sorted(named, key=len, reverse=True))
-    parts = re.split(rf"({pattern})(?!\w)", sentence)
-    return Markup("").join(_operation_link(part, named[part], finding) if part in named else part for part in parts)
+    parts: list[str] = []
+    linked: set[int] = set()
+    for part in re.split(rf"({pattern})(?!\w)", sentence):
+        operation = named.get(part)
+        if operation is None or operation.index in linked:
+            parts.append(escape(part))
+        else:
+            linked.add(operation.index)
+            parts.append(_operation_link(part, operation, finding))
+    return Markup("").join(parts)
+
+
+def _names_in_stories(finding: Finding) -> dict[str, EvidenceOperation]:
+    """Return the texts by which a story names an operation; what could mean two of them names none."""
+    mentions = Counter(operation.mention for operation in finding.operations)
+    named = {f"{word}{operation.index}": operation for operation in finding.operations for word in _OPERATION_WORDS}
+    for operation in finding.operations:
+        if mentions[operation.mention] == 1:
+            named[operation.mention] = named[operation.mention.replace("client", "Client", 1)] = operation
+    return named
 
 
 def _operation_link(text: str, operation: EvidenceOperation, finding: Finding) -> Markup:

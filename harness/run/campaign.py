@@ -330,5 +330,3 @@ def check_plan(plan: CampaignPlan, capabilities: frozenset[Capability]) -> None:
                 f"--expect: the scenario declares no verdict for the cell {cell_plan.cell.label()}",
                 next_step="leave --expect out, or add an Expected(...) entry to the scenario",
             )
-    if plan.client_groups > plan.clients:
-        raise UsageError(f"{plan.client_groups} client groups cannot share {plan.clients} clients")

@@ -103,8 +103,9 @@ def _load_seconds(history: History) -> float:
     if "load" not in times:
         return 0.0
     last = max((operation.start_ns for operation in history.operations), default=times["load"])
-    end = times.get("heal", last)
-    return max(0, end - times["load"]) / NANOSECONDS_PER_SECOND
+    seconds = max(0, times.get("heal", last) - times["load"]) / NANOSECONDS_PER_SECOND
+    # The load ends some milliseconds late; a strike is not owed for those.
+    return min(seconds, history.facts.duration_s) if history.facts else seconds
 
 
 def judge_cell(

@@ -176,3 +176,13 @@ def test_the_index_of_a_store_survives_a_broken_campaign(tmp_path: Path) -> None
 def test_an_empty_store_has_an_index_with_a_next_step(tmp_path: Path) -> None:
     """A newcomer sees what to type."""
     assert "harness run write_concern" in write_store_index(tmp_path).read_text("utf-8")
+
+
+def test_a_mention_that_could_mean_two_operations_is_no_link(report: Report) -> None:
+    """A story that names an operation by client and arguments is linked only where one alone is meant."""
+    finding = next(finding for finding in report.findings if finding.kind == "lost update")
+    first, second = finding.operations
+    sentence = f"{first.mention.capitalize()[:6]}{first.mention[6:]} was acknowledged."
+    assert html._linked(sentence, finding).startswith(f'<a href="#{finding.anchor}-op-412">T1</a> Client ')
+    twins = dataclasses.replace(finding, operations=(first, dataclasses.replace(second, mention=first.mention)))
+    assert "<a" not in html._linked(sentence, twins)

@@ -156,7 +156,7 @@ class Recorder:
             return function(*args, **kwargs)
         thread = self._thread
         call = _OpenCall(name, operation, time.monotonic_ns() - self._origin_ns)
-        outer, thread.call = thread.call, call
+        thread.call = call
         try:
             result = function(*args, **kwargs)
         except BaseException as error:
@@ -167,7 +167,7 @@ class Recorder:
             raise
         finally:
             call.end_ns = time.monotonic_ns() - self._origin_ns
-            thread.call = outer
+            thread.call = None
         if self._armed or operation.dead:
             self._die_if_due(operation, call)
         return result
