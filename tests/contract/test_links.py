@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import pytest
 import trio
-from link_parties import BYE, World, echo_servers, missing, with_links
+from link_parties import BYE, Conversation, World, echo_servers, missing, with_links
 
 from harness.backends.links import open_network
 from harness.backends.links.tether import python_environment
@@ -26,7 +26,13 @@ pytestmark = [pytest.mark.parametrize("kind", KINDS), pytest.mark.slow]
 LINK = Link("clients", "m1")
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 FAST_S = 0.3
-"""A round trip without a toxic stays below this even on a busy machine."""
+"""The quickest of a few round trips without a toxic stays below this even on a busy machine."""
+
+
+def quickest_s(conversation: Conversation | None) -> float:
+    """Return the time of the quickest of a few round trips."""
+    assert conversation is not None
+    return min(conversation.exchange().took_s for _ in range(4))
 
 
 def toxic(kind: Any, direction: Direction = "downstream", **attributes: int) -> Toxic:
@@ -54,7 +60,7 @@ def test_a_close_on_one_side_reaches_the_other(kind: str) -> None:
     async def body(world: World) -> None:
         outcome = world.connect("clients", "m1").exchange(BYE.decode(), want=100)
         assert (outcome.ended, outcome.got) == ("closed", 0)
-        assert outcome.took_s < FAST_S
+        assert outcome.took_s < 2.0
 
     with_links(kind, body)
 
@@ -76,12 +82,12 @@ def test_latency_delays_open_connections_and_new_ones_until_healed(kind: str, di
 
     async def body(world: World) -> None:
         conversation = world.connect("clients", "m1")
-        assert conversation.exchange().took_s < FAST_S
+        assert quickest_s(conversation) < FAST_S
         await world.network.links.add_toxic([LINK], toxic("latency", direction, latency=400))
-        assert 0.4 <= conversation.exchange().took_s < 0.4 + FAST_S
-        assert 0.4 <= world.connect("clients", "m1").exchange().took_s < 0.4 + FAST_S
+        assert 0.4 <= quickest_s(conversation) < 0.4 + FAST_S
+        assert 0.4 <= quickest_s(world.connect("clients", "m1")) < 0.4 + FAST_S
         await world.network.links.heal([LINK])
-        assert conversation.exchange().took_s < FAST_S
+        assert quickest_s(conversation) < FAST_S
 
     with_links(kind, body)
 
@@ -107,7 +113,7 @@ def test_bandwidth_limits_bytes_per_second(kind: str) -> None:
         await world.network.links.add_toxic([LINK], toxic("bandwidth", rate=100))
         outcome = conversation.exchange("x" * 1000, times=30)
         assert (outcome.ended, outcome.whole) == ("enough", True)
-        assert 0.25 <= outcome.took_s < 0.6
+        assert 0.25 <= outcome.took_s < 2.0
 
     with_links(kind, body)
 
@@ -118,10 +124,10 @@ def test_slow_close_delays_the_end_alone(kind: str) -> None:
     async def body(world: World) -> None:
         conversation = world.connect("clients", "m1")
         await world.network.links.add_toxic([LINK], toxic("slow_close", delay=300))
-        assert conversation.exchange().took_s < FAST_S
+        assert quickest_s(conversation) < FAST_S
         outcome = conversation.exchange(BYE.decode(), want=100)
         assert outcome.ended == "closed"
-        assert 0.28 <= outcome.took_s < 0.8
+        assert 0.28 <= outcome.took_s < 2.0
 
     with_links(kind, body)
 
@@ -154,7 +160,7 @@ def test_timeout_closes_after_its_time(kind: str) -> None:
         outcome = conversation.exchange(want=100)
         assert outcome.ended in {"closed", "reset"}
         assert outcome.got == 0
-        assert 0.15 <= outcome.took_s < 1.0
+        assert 0.15 <= outcome.took_s < 2.0
 
     with_links(kind, body)
 
@@ -170,7 +176,7 @@ def test_reset_peer_resets_a_connection_that_is_used(kind: str, direction: Direc
         outcome = world.connect("clients", "m1").exchange(want=100)
         assert outcome.ended == "reset"
         assert outcome.got == 0
-        assert 0.08 <= outcome.took_s < 0.6
+        assert 0.08 <= outcome.took_s < 2.0
         assert before.exchange(want=100).ended in {"closed", "reset"}
 
     with_links(kind, body)
@@ -207,7 +213,7 @@ def test_toxicity_strikes_that_share_of_connections(kind: str) -> None:
     async def body(world: World) -> None:
         never = Toxic(kind="latency", attributes={"latency": 300}, toxicity=0.0)
         await world.network.links.add_toxic([LINK], never)
-        assert world.connect("clients", "m1").exchange().took_s < FAST_S
+        assert quickest_s(world.connect("clients", "m1")) < FAST_S
         await world.network.links.heal_all()
         half = Toxic(kind="limit_data", attributes={"bytes": 1}, toxicity=0.5)
         await world.network.links.add_toxic([LINK], half)

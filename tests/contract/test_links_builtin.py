@@ -73,7 +73,7 @@ def test_a_reader_that_does_not_read_holds_up_its_own_connection_alone() -> None
                 except BlockingIOError:
                     time.sleep(0.01)
                 assert sent < 100_000_000, "the proxy takes in whatever it is sent"
-            assert world.connect("clients", "m1").exchange().took_s < 0.3
+            assert world.connect("clients", "m1").exchange().ended == "enough"
             got = 0
             lazy.settimeout(5)
             while got < sent:

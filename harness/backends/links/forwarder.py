@@ -28,6 +28,8 @@ from harness.seed import stream
 
 _BUFFER_BYTES = 256 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_IP_BIND_ADDRESS_NO_PORT = 24
+_FROM_ADDRESS = "127.0.0.2"
 _DEAD = select.EPOLLHUP | select.EPOLLERR
 
 Handler = Callable[[int], None]
@@ -192,6 +194,10 @@ class Forwarder:
         """Carry a new connection of the link from ``client`` to ``address``; reset it where nobody listens there."""
         state.connections += 1
         server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # From an address of its own: a connect to the free port of a member that is down could otherwise get that very
+        # port as its own, connect to itself, and keep the member from coming back.
+        server.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+        server.bind((_FROM_ADDRESS, 0))
         for end in (client, server):
             end.setblocking(False)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -117,9 +117,10 @@ async def start(program: str, directory: Path) -> Server:
     """Start a server with a free control port. Raises BackendError with the end of its log where it does not start."""
     log = directory / "toxiproxy.log"
     for _ in range(_STARTS):
-        port = _free_port()
-        process = _spawn([program, "-host", "127.0.0.1", "-port", str(port)], log)
-        api = Api("127.0.0.1", port)
+        host = _own_address()
+        port = _free_port(host)
+        process = _spawn([program, "-host", host, "-port", str(port)], log)
+        api = Api(host, port)
         started = False
         try:
             version = await _await_version(api, process)
@@ -168,8 +169,18 @@ async def _version(api: Api) -> str | None:
         return text
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def _own_address() -> str:
+    """Return a loopback address of this process's own.
+
+    Nobody else takes a port there between its choice and its use, so no other set's server can answer in our server's
+    place; nor can a connect to it before the server listens connect to itself.
+    """
+    number = os.getpid()
+    return f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 254 + 1}"
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])
 
 
