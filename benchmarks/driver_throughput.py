@@ -191,14 +191,17 @@ def _measure_figure(
             for side, clients in sides if number % 2 == 0 else reversed(sides):
                 rates[side].append(_undisturbed(clients, seconds))
     finally:
-        for client in (*ours, *peer):
-            client.close()
+        for harness_client in ours:
+            harness_client.close()
+        for plain_client in peer:
+            plain_client.close()
+    median = {side: statistics.median(values) for side, values in rates.items()}
     return {
         "name": f"{name}, {CLIENTS} clients (peer: PyMongo threads)",
         "unit": "operations/s",
-        "ours": round(statistics.median(rates["ours"]), 1),
-        "peer": round(statistics.median(rates["peer"]), 1),
-        "ratio": round(statistics.median(o / p for o, p in zip(rates["ours"], rates["peer"], strict=True)), 3),
+        "ours": round(median["ours"], 1),
+        "peer": round(median["peer"], 1),
+        "ratio": round(median["ours"] / median["peer"], 3),
     }
 
 

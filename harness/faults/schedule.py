@@ -12,6 +12,9 @@ from harness.seed import stream
 
 SLOT_S = 10.0
 """One strike of each fault is owed for each started span of load of this length."""
+SHORT_SLOT_S = 5.0
+SHORT_STRIKE_S = 1.0
+"""A strike no longer than this comes twice as often: each catches only the operations that are under way."""
 SETTLE_S = 1.5
 """Load before the first strike, so that there is something to lose."""
 RECOVER_S = 2.0
@@ -37,10 +40,10 @@ class Strike:
 def draw_schedule(seed: int, faults: Sequence[Fault], load_s: float) -> tuple[Strike, ...]:
     """Return the strikes of a run with that seed and ``load_s`` seconds of load, in order of time.
 
-    The load is divided into equal slots of at most 10 s, with one strike of each fault in each. Strikes of one
-    fault never overlap, and each leaves the set time to recover before the next; strikes of several faults overlap
-    on purpose. Where a slot is short, the rest and the strike are shortened. The same arguments give the
-    same schedule.
+    For each fault the load is divided into equal slots of at most 10 s (5 s for short strikes), with a strike in each.
+    Strikes of one fault never overlap, and each leaves the set time to recover before the next; strikes of several
+    faults overlap on purpose. Where a slot is short, the rest and the strike are shortened. The same arguments give
+    the same schedule.
     """
     strikes = [strike for fault in faults for strike in _draw(seed, fault, load_s)]
     return tuple(sorted(strikes, key=lambda strike: (strike.at_s, strike.fault.name)))
@@ -48,7 +51,8 @@ def draw_schedule(seed: int, faults: Sequence[Fault], load_s: float) -> tuple[St
 
 def _draw(seed: int, fault: Fault, load_s: float) -> list[Strike]:
     draw = stream(seed, "nemesis", fault.name)
-    count = max(1, math.ceil(load_s / SLOT_S))
+    longest_s = SHORT_SLOT_S if fault.hold_s <= SHORT_STRIKE_S else SLOT_S
+    count = max(1, math.ceil(load_s / longest_s))
     slot_s = load_s / count
     hold_s = min(fault.hold_s, slot_s * _HOLD_SHARE)
     spare_s = slot_s - hold_s

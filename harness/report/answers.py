@@ -59,7 +59,9 @@ def backing_of(result: CellResult) -> str:
         return f"{kinds_of([result])} in {result.violated_runs} of {words.count_of(len(result.runs), 'run')}"
     if state == "holds":
         strikes = words.count_of(result.evidence.effective_strikes, "strike") if result.cell.fault != NO_FAULT else ""
-        return " · ".join(part for part in (f"{result.evidence.ok:,} ok", strikes) if part)
+        # Where either verdict is green, the rate is what a reader wants to know.
+        rate = f"violated in 0 of {words.count_of(len(result.runs), 'run')}" if result.expected == "may-violate" else ""
+        return " · ".join(part for part in (f"{result.evidence.ok:,} ok", strikes, rate) if part)
     reasons = [words.sentence(reason, 110) for reason in result.reasons]
     return reasons[0].removeprefix("not applicable: ") if reasons else "no reason was recorded"
 
@@ -167,7 +169,8 @@ def _judge(variant: str, cells: Sequence[CellReport]) -> tuple[AnswerWord, str]:
     """Return the answer on one variant.
 
     A setting is sound where all that was judged under it holds, and where the faults that broke the variant under
-    other settings were tried under it too: what was not struck was not shown to withstand.
+    other settings were tried under it too: what was not struck was not shown to withstand. A run with any fault has
+    calm stretches as well, so it stands for one without faults.
     """
     name = words.sentence(variant, 60)
     breaking = {_fault(cell) for cell in cells if cell.state == "violated"}
@@ -192,7 +195,7 @@ def _judge(variant: str, cells: Sequence[CellReport]) -> tuple[AnswerWord, str]:
 def _is_sound(cells: Sequence[CellReport], setting: str, breaking: set[str]) -> bool:
     under = [cell for cell in cells if _setting(cell) == setting and cell.state != "not-applicable"]
     held = {_fault(cell) for cell in under if cell.state == "holds"}
-    return bool(under) and all(cell.state == "holds" for cell in under) and breaking <= held
+    return bool(under) and all(cell.state == "holds" for cell in under) and breaking - {NO_FAULT} <= held
 
 
 def _settings_of(cells: Sequence[CellReport]) -> str:

@@ -137,7 +137,7 @@ def judge_cell(
         not_applicable=bool(not_applicable) and not violated,
         expected=expected.verdict if expected else "",
         expected_why=expected.why if expected else "",
-        surprise=is_surprise(status, bool(not_applicable), expected, set(anomalies)),
+        surprise=is_surprise(status, expected, set(anomalies)),
         runs=tuple(facts.run for facts, _ in runs),
         violated_runs=len(violated),
         anomalies=dict(anomalies.most_common()),
@@ -171,11 +171,17 @@ def missing_evidence(cell: Cell, evidence: Evidence) -> tuple[str, ...]:
     missing = []
     if evidence.ok < MINIMUM_OK:
         missing.append(f"too little evidence: {evidence.ok} ok operations, {MINIMUM_OK} are needed")
-    if cell.fault == NO_FAULT:
-        return tuple(missing)
+    if cell.fault != NO_FAULT:
+        missing += _missing_strikes(cell, evidence)
+    if any(reason.startswith("too little") for reason in missing):
+        missing.append("a longer --duration, more --clients or --repeat give more evidence")
+    return tuple(missing)
+
+
+def _missing_strikes(cell: Cell, evidence: Evidence) -> list[str]:
     faults = cell.fault.split("+")
     idle = [name for name in faults if name not in evidence.effective_faults]
-    missing += [f"the fault {name} never took effect" for name in idle]
+    missing = [f"the fault {name} never took effect" for name in idle]
     owed = len(faults) * max(1, math.ceil(round(evidence.load_s, 1) / SECONDS_PER_OWED_STRIKE))
     if not idle and evidence.effective_strikes < owed:
         missing.append(f"too little evidence: {evidence.effective_strikes} effective strikes, {owed} are owed")
@@ -184,10 +190,10 @@ def missing_evidence(cell: Cell, evidence: Evidence) -> tuple[str, ...]:
             f"too little evidence: {evidence.during_faults} operations during effective faults, "
             f"{MINIMUM_DURING_FAULTS} are needed"
         )
-    return tuple(missing)
+    return missing
 
 
-def is_surprise(status: VerdictStatus, not_applicable: bool, expected: Expected | None, anomalies: set[str]) -> bool:
+def is_surprise(status: VerdictStatus, expected: Expected | None, anomalies: set[str]) -> bool:
     """Whether a cell came out otherwise than declared. An undeclared ``unknown`` is not a surprise, but not green."""
     if expected is None:
         return False
@@ -195,7 +201,7 @@ def is_surprise(status: VerdictStatus, not_applicable: bool, expected: Expected 
         case "may-violate":
             return False
         case "not-applicable":
-            return not not_applicable and status != "unknown"
+            return status != "unknown"
         case "violated":
             missing_kind = bool(expected.anomaly) and expected.anomaly not in anomalies
             return status == "holds" or (status == "violated" and missing_kind)

@@ -192,7 +192,7 @@ def test_zooming_and_going_back_to_the_whole_run(opened: Chrome) -> None:
 
 
 def test_a_click_in_the_lanes_selects_the_operation_under_it(opened: Chrome) -> None:
-    """What is clicked is what is told below."""
+    """What is under the pointer is told beside it, and what is clicked is told below."""
     press(opened, "n")
     wait_until(opened, lambda d: lanes(d).get_attribute("data-selected") == "0")
     told = opened.find_element(By.ID, "detail").text
@@ -205,7 +205,9 @@ def test_a_click_in_the_lanes_selects_the_operation_under_it(opened: Chrome) -> 
     opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)  # type: ignore[no-untyped-call]
     x = LANES_LEFT + (at - start) / (end - start) * (width - LANES_LEFT - 12) - width / 2
     y = LANES_HEAD + 6 - canvas.size["height"] / 2
-    ActionChains(opened).move_to_element_with_offset(canvas, int(x) + 1, int(y)).click().perform()
+    ActionChains(opened).move_to_element_with_offset(canvas, int(x) + 1, int(y)).perform()
+    wait_until(opened, lambda d: 'key="c0-0"' in d.find_element(By.ID, "tip").text)
+    ActionChains(opened).click().perform()
     wait_until(opened, lambda d: lanes(d).get_attribute("data-selected") == "0")
 
 

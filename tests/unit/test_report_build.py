@@ -264,3 +264,17 @@ def test_a_campaign_without_cells_is_an_error_with_a_next_step(tmp_path: Path) -
     with pytest.raises(StoreError) as caught:
         build_report(tmp_path, {})
     assert caught.value.next_step
+
+
+def test_a_run_with_a_fault_stands_for_one_without(tmp_path: Path) -> None:
+    """What broke a variant without faults is answered by a setting that holds through a fault."""
+    cells = (result("violated", "uniqueIndex=false", "none"), result("holds", "default", "kill-primary"))
+    assert answer_on(tmp_path, *cells) == ("partly", "adopt published only under default")
+
+
+def test_the_rate_is_shown_where_either_verdict_is_green() -> None:
+    """A cell that may violate says in how many of its runs it did, also where it was in none."""
+    held = result("holds", "w=1", "kill-primary", expected="may-violate", runs=("r1", "r2"))
+    assert answers.backing_of(held) == "5,000 ok · 3 strikes · violated in 0 of 2 runs"
+    broke = result("violated", "w=1", "kill-primary", expected="may-violate", runs=("r1", "r2"), violated_runs=1)
+    assert answers.backing_of(broke) == "lost write (3) in 1 of 2 runs"
