@@ -1,6 +1,7 @@
 """The store under ``runs/``: where each artifact lies, and how it is read back.
 
-    runs/<campaign>/cells.jsonl  index.html  scenarios/<scenario>.py  scenarios/<scenario>.json
+    runs/index.html
+    runs/<campaign>/cells.jsonl  index.html  junit.xml  summary.md  scenarios/<scenario>.py  scenarios/<scenario>.json
     runs/<campaign>/<backend>/<scenario>/<variant>/<setting>/<fault>/<run>/
         run.json  history.jsonl.gz  faults.jsonl.gz  verdict.json  log.jsonl
 
@@ -10,6 +11,8 @@ then renamed, so that a reader never sees half a file.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +32,8 @@ VERDICT = "verdict.json"
 LOG = "log.jsonl"
 CELLS = "cells.jsonl"
 REPORT = "index.html"
+SUMMARY = "summary.md"
+JUNIT = "junit.xml"
 SCENARIOS = "scenarios"
 
 T = TypeVar("T")
@@ -138,10 +143,24 @@ def load_history(directory: Path) -> History:
     journal that was truncated after it was closed, or edited; StoreError for missing files.
     """
     facts = read_facts(directory)
-    operations = read_journal(find_journal(directory, HISTORY))
-    faults = read_journal(find_journal(directory, FAULTS))
-    complete = facts.status == "complete" and operations.closed and faults.closed
-    return build_history((*operations.events, *faults.events), facts=facts, complete=complete)
+    with _collector_paused():
+        operations = read_journal(find_journal(directory, HISTORY))
+        faults = read_journal(find_journal(directory, FAULTS))
+        complete = facts.status == "complete" and operations.closed and faults.closed
+        return build_history((*operations.events, *faults.events), facts=facts, complete=complete)
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    # A history is hundreds of thousands of records without a cycle among them: traversing them again and again while
+    # they are read takes most of the time, and finds nothing.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def iterate_runs(directory: Path) -> Iterator[Path]:

@@ -23,8 +23,8 @@ from harness.facts import Cell
 from harness.faults.catalogue import parse_faults
 from harness.interfaces.backend import Capability
 from harness.journal import ENCODER
-from harness.report.html import write_report
 from harness.report.summary import verdict_table
+from harness.report.write import write_report
 from harness.result import CellResult
 from harness.run.campaign import Campaign, CampaignPlan, CellPlan, check_plan, new_campaign_id
 from harness.run.judge import exit_code
@@ -141,8 +141,8 @@ def plan_cells(
     settings: Sequence[str] | None,
     faults: Sequence[str] | None,
 ) -> tuple[CellPlan, ...]:
-    """Return the cells that the names mean, in order. Raises UsageError, with near matches, for unknown names."""
-    cells = []
+    """Return the cells that the names mean, each once. Raises UsageError, with near matches, for unknown names."""
+    cells: dict[Cell, CellPlan] = {}
     for one in loaded:
         scenario = one.scenario
         chosen = (
@@ -160,16 +160,14 @@ def plan_cells(
                 setting=parsed.text(),
                 fault="+".join(fault.name for fault in strikes) or NONE,
             )
-            cells.append(
-                CellPlan(
-                    loaded=one,
-                    cell=cell,
-                    settings=parsed,
-                    faults=strikes,
-                    expected=scenario.expectation(variant, parsed, cell.fault),
-                )
+            cells[cell] = CellPlan(
+                loaded=one,
+                cell=cell,
+                settings=parsed,
+                faults=strikes,
+                expected=scenario.expectation(variant, parsed, cell.fault),
             )
-    return tuple(cells)
+    return tuple(cells.values())
 
 
 def choose_variants(loaded: LoadedScenario, names: Sequence[str] | None) -> tuple[str, ...]:

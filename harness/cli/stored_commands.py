@@ -13,9 +13,8 @@ from harness import store
 from harness.backends.local.directories import remove_stale
 from harness.errors import HarnessError
 from harness.journal import ENCODER
-from harness.report.html import write_report
-from harness.report.index import write_store_index
 from harness.report.summary import verdict_table
+from harness.report.write import write_report
 from harness.run.judge import exit_code
 from harness.run.rejudge import rejudge
 
@@ -62,9 +61,7 @@ def report(
 
         harness report runs/20261124-120000-1a2b
     """
-    directory = campaign_of(store.find(runs, run))
-    sys.stdout.write(f"{write_report(directory)}\n")
-    write_store_index(directory.parent)
+    sys.stdout.write(f"{write_report(campaign_of(store.find(runs, run)))}\n")
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,23 +137,9 @@ def _read_histories(
     return telling
 
 
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    # A history is hundreds of thousands of records without a cycle among them: traversing them again and again while
-    # they are read takes most of the time, and finds nothing.
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _load(directory: Path, name: str, telling: _Telling) -> History | None:
     try:
-        with _collector_paused():
-            return store.load_history(directory)
+        return store.load_history(directory)
     except (HistoryError, StoreError) as error:
         telling.problems[name] = error.message
         return None

@@ -13,15 +13,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import jinja2
 from markupsafe import Markup, escape
 
-from harness import store
 from harness.assets import report_assets
 from harness.report import words
-from harness.report.build import build_report
 from harness.report.model import EvidenceOperation, Finding, MatrixRow, Report
 
 PAGE_BYTES = 10_000_000
@@ -50,17 +47,6 @@ def render_html(report: Report) -> str:
         timelines[last] = replace(timelines[last], payload="", shown=0, note="left out: the page is limited to 10 MB")
         page = _render(replace(report, timelines=tuple(timelines)))
     return page
-
-
-def write_report(campaign: Path) -> Path:
-    """Build the report of a stored campaign, write its ``index.html`` and return that path.
-
-    Raises StoreError where the campaign cannot be read or the page not be written.
-    """
-    report = build_report(campaign, store.read_scenarios(campaign))
-    path = campaign / store.REPORT
-    store.write_bytes(path, render_html(report).encode())
-    return path
 
 
 def _render(report: Report) -> str:

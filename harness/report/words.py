@@ -83,9 +83,9 @@ def seconds(microseconds: int) -> str:
 
 def duration(microseconds: float) -> str:
     """Return a span with the unit that fits: ``840 µs``, ``12.4 ms``, ``1.10 s``."""
-    for limit, factor, unit in ((1_000, 1.0, "µs"), (10_000, 1e3, "ms"), (1_000_000, 1e3, "ms")):
+    for limit, factor, decimals, unit in ((1_000, 1.0, 0, "µs"), (10_000, 1e3, 1, "ms"), (1_000_000, 1e3, 0, "ms")):
         if microseconds < limit:
-            return f"{microseconds / factor:.{1 if limit == 10_000 else 0}f} {unit}"  # noqa: PLR2004
+            return f"{microseconds / factor:.{decimals}f} {unit}"
     return f"{microseconds / 1e6:.2f} s"
 
 

@@ -123,10 +123,9 @@ class Campaign:
         return tuple(self._results[number] for number in sorted(self._results))
 
     def _keep_scenario(self, loaded: LoadedScenario) -> None:
-        directory = self.plan.directory / store.SCENARIOS
-        name = loaded.scenario.name
-        store.write_bytes(directory / f"{name}.py", loaded.path.read_bytes())
-        store.write_json(directory / f"{name}.json", describe_scenario(loaded.scenario))
+        copy = self.plan.directory / store.SCENARIOS / f"{loaded.scenario.name}.py"
+        store.write_bytes(copy, loaded.path.read_bytes())
+        store.write_scenario(self.plan.directory, describe_scenario(loaded.scenario))
 
     def _listed_only(self, number: int, cell_plan: CellPlan) -> bool:
         expected = cell_plan.expected

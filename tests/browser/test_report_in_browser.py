@@ -17,10 +17,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select, WebDriverWait
-from synthetic_campaign import CAMPAIGN, Plan, cell, cell_result, lost_writes, partitions, write_campaign, write_run
+from synthetic_campaign import cell_result, lost_writes, write_campaign
+from synthetic_run import CAMPAIGN, Plan, cell, partitions, write_run
 
 from harness import store
-from harness.report.html import write_report
+from harness.report.write import write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

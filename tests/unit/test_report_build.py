@@ -8,17 +8,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-from synthetic_campaign import (
-    CAMPAIGN,
-    Plan,
-    cell,
-    cell_result,
-    holds,
-    lost_writes,
-    partitions,
-    write_campaign,
-    write_run,
-)
+from synthetic_campaign import cell_result, holds, lost_writes, write_campaign
+from synthetic_run import CAMPAIGN, Plan, cell, partitions, write_run
 
 from harness import store
 from harness.errors import StoreError

@@ -10,15 +10,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from synthetic_campaign import HOSTILE, write_campaign
+from synthetic_campaign import write_campaign
+from synthetic_run import HOSTILE
 
 from harness import store
 from harness.assets import report_assets
 from harness.report import html
 from harness.report.build import build_report
-from harness.report.html import render_html, write_report
+from harness.report.html import render_html
 from harness.report.index import write_store_index
 from harness.report.model import Report
+from harness.report.write import write_report
 
 OWN_CODE_BYTES = 150_000
 

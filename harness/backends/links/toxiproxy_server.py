@@ -73,7 +73,7 @@ def _go() -> str:
     go = shutil.which("go")
     if go is None:
         raise ToxiproxyMissingError("there is neither a Toxiproxy server nor a Go to build it", next_step=_HOW)
-    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+    said = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout  # noqa: S603 - the Go that was found
     if go_version(said) < _OLDEST_GO:
         raise ToxiproxyMissingError(
             f"there is no Toxiproxy server, and this Go is too old to build it: {said}", next_step=_HOW
