@@ -61,7 +61,7 @@ class ConsoleProgress:
 
     def message(self, text: str) -> None:
         """Print a line above the live one."""
-        self._console.print(Text(text))
+        self._console.print(Text(text), soft_wrap=True)
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """Show the state of the run."""

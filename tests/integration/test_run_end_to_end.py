@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from link_parties import missing
 
 from harness import store
 
@@ -257,3 +259,78 @@ def test_until_violated_stops_at_the_first_violation(tmp_path: Path) -> None:
     assert "unexpected-error" in done.stderr
     assert time.monotonic() - began < 60
     assert "harness run" in done.stderr
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system of 2 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)], check=True)
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_ends_the_run_with_its_record_kept(tmp_path: Path, tiny_disk: Path) -> None:
+    """When the disk takes no more, the run ends with words, the record so far is readable, and no server is left."""
+    process = start("run", scenario_file(tmp_path), "--duration", 60, "--runs", tiny_disk / "runs", directory=tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 4, errors
+    assert "disk full?" in errors or "No space left" in errors
+    assert "Traceback" not in errors
+    assert wait_until_gone(process.pid) == []
+    (run,) = store.iterate_runs(tiny_disk / "runs")
+    history = store.load_history(run)
+    assert not history.complete
+    assert len(history.operations) > 100
+
+
+@pytest.mark.parametrize(
+    ("words", "effective"),
+    [
+        (("--fault", "crash-client"), "crash-client"),
+        (("--fault", "split-clients", "--client-groups", 2), "split-clients"),
+        (("--fault", "partition-ring", "--members", 5), "partition-ring"),
+        (
+            (
+                "--fault",
+                "partition-primary+latency",
+            ),
+            "partition-primary",
+        ),
+        (("--fault", "failpoint:insert:10107"), "failpoint:insert:10107"),
+    ],
+    ids=["crash-client", "split-clients", "five-members", "two-faults", "failpoint"],
+)
+def test_a_fault_takes_effect_and_majority_writes_survive_it(
+    tmp_path: Path, words: tuple[object, ...], effective: str
+) -> None:
+    """Each fault's effect is seen and stored, and no acknowledged majority write is lost under it."""
+    path = scenario_file(tmp_path)
+    done = harness("run", path, "--duration", 6, "--setting", "w=majority", *words, "--json", directory=tmp_path)
+    assert done.returncode in {0, 2}, done.stderr
+    cell = json.loads(done.stdout)
+    assert effective in cell["evidence"]["effective_faults"]
+    history = store.load_history(the_run(tmp_path))
+    assert {window.fault for window in history.fault_windows if window.effective} >= {effective}
+    if effective == "crash-client":
+        died = [operation for operation in history.operations if operation.outcome == "crashed"]
+        assert died
+        (after,) = {o.process for o in history.operations if o.client == died[0].client} - {died[0].process}
+        assert after == died[0].process + 5
+    if effective == "split-clients":
+        assert {operation.group for operation in history.operations} == {0, 1}
+
+
+@pytest.mark.toxiproxy
+def test_toxiproxy_cuts_the_same_way(tmp_path: Path) -> None:
+    """Through real Toxiproxy a primary that is cut off loses the w:1 writes that it acknowledged meanwhile."""
+    words = ("--network", "toxiproxy", "--fault", "partition-primary", "--setting", "w=1", "--duration", 8)
+    done = harness("run", scenario_file(tmp_path), *words, "--json", directory=tmp_path)
+    facts = store.read_facts(the_run(tmp_path))
+    if "toxiproxy" not in facts.versions:
+        missing(facts.notes[0])
+    assert done.returncode == 1, done.stderr
+    assert "lost-write" in json.loads(done.stdout)["anomalies"]
