@@ -7,10 +7,10 @@ BIN := .venv/bin
 # Test processes; two fit the machine that the time limits were set for.
 JOBS ?= 2
 
-.PHONY: help setup demo test lint acceptance bench lock clean
+.PHONY: help setup demo test lint acceptance evidence-matrix evidence-ten-of-ten bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv with the locked dependencies, the package and a real mongod
 	@PYTHON="$(PYTHON)" scripts/setup.sh
@@ -29,6 +29,12 @@ lint: setup ## run ruff, mypy and import-linter
 
 acceptance: setup ## show the promised verdicts on real mongod, one command after the other
 	$(BIN)/python scripts/acceptance.py
+
+evidence-matrix: setup ## judge every cell of every scenario once, at full size (about 90 minutes, resumable)
+	$(BIN)/python scripts/evidence.py matrix
+
+evidence-ten-of-ten: setup ## run every cell that is declared violated ten times (about 90 minutes, resumable)
+	$(BIN)/python scripts/evidence.py ten-of-ten
 
 bench: setup ## measure, print ours / peer / ratio, and write benchmarks/out/*.json
 	$(BIN)/python -m benchmarks
