@@ -89,8 +89,8 @@ def page(name: str, lines: list[dict[str, Any]]) -> str:
             f"# Evidence: {name}",
             "",
             (
-                f"`make evidence-{name}`, {dates[0]} to {dates[-1]}, mongod 6.0.5 on 2 cores, {first['clients']} clients, "
-                f"{first['duration_s']:g} s of load a run. {verdicts.count('yes')} of {len(lines)} cells as promised, "
+                f"`make evidence-{name}`, {dates[0]} to {dates[-1]}, mongod 6.0.5, 2 cores, {first['clients']} clients,"
+                f" {first['duration_s']:g} s of load a run. {verdicts.count('yes')} of {len(lines)} cells as promised, "
                 f"{verdicts.count('no')} otherwise, {verdicts.count('unknown')} unknown."
             ),
             "",
