@@ -59,6 +59,10 @@ class _OpenCall:
         self.attempts: list[Attempt] = []
         self.command = ""
 
+    @property
+    def has_sent(self) -> bool:
+        return bool(self.attempts or self.command)
+
     def send(self, command: str, request: dict[str, Any], server: str, sent_ns: int) -> None:
         self.command = command
         self.request = request
@@ -76,7 +80,7 @@ class _OpenCall:
             failure=failure,
         )
 
-    def receive(self, end_ns: int, reply: dict[str, Any] | None, failure: Failure | None) -> None:
+    def receive(self, end_ns: int | None, reply: dict[str, Any] | None, failure: Failure | None) -> None:
         self.attempts.append(self.attempt(end_ns, reply, failure))
         self.command = ""
 
@@ -175,7 +179,7 @@ class Recorder:
             result = function(*args, **kwargs)
         except BaseException as error:
             call.error = type(error).__name__
-            if not call.attempts:
+            if not call.has_sent:
                 operation.calls.append(call)
             self._die_if_due(operation, call)
             raise
@@ -187,7 +191,7 @@ class Recorder:
         return result
 
     def _die_if_due(self, operation: _OpenOperation, call: _OpenCall) -> None:
-        if self._armed and call.attempts:
+        if self._armed and call.has_sent:
             self._armed = False
             operation.dead = True
         if operation.dead:
@@ -205,8 +209,11 @@ class _CommandRecorder(CommandListener):
         call = self._thread.call
         if call is None:
             return
-        if not call.attempts:
+        if not call.has_sent:
             call.operation.calls.append(call)
+        if call.command:
+            # Monitoring never told the end of the command before: it counts as sent and not answered.
+            call.receive(None, None, None)
         address = event.connection_id
         server = self._servers.get(address) or f"{address[0]}:{address[1]}"
         request = _plain_request(event.command)
