@@ -6,9 +6,6 @@ import asyncio
 import contextlib
 import importlib.util
 import itertools
-import os
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -16,15 +13,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pymongo
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import DuplicateKeyError, PyMongoError
+from single_member_set import single_member_set
 
 from harness import Rejected, Scenario, real_env
-from harness.backends.local.binary import find_mongod
 from harness.checkers import run_checkers
-from harness.errors import BackendError
 from harness.history import History, build_history
 from harness.journal import Completed, FinalRead, Invoked, JournalEvent, plain
 from harness.operation import Failure
@@ -35,7 +30,6 @@ from harness.settings import Settings
 SCENARIO_FILES = sorted((Path(__file__).parents[2] / "scenarios").glob("*.py"))
 CLIENTS = 4
 CALLS_PER_CLIENT = 60
-START_TIMEOUT_S = 60.0
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
@@ -57,39 +51,8 @@ PATTERNS = [(name, variant) for name, scenario in SCENARIOS.items() for variant 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a replica set with one member; give its address."""
-    try:
-        binary = find_mongod().path
-    except BackendError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
-    directory = tmp_path_factory.mktemp("mongod")
-    port = _free_port()
-    arguments = ["--dbpath", str(directory), "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", "asyncio"]
-    arguments += ["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25", "--logpath", str(directory / "mongod.log")]
-    arguments += ["--setParameter", "enableTestCommands=1"]
-    with subprocess.Popen([binary, *arguments], stdout=subprocess.DEVNULL) as process:
-        try:
-            _initiate(port)
-            yield f"mongodb://127.0.0.1:{port}/?replicaSet=asyncio"
-        finally:
-            process.kill()
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _initiate(port: int) -> None:
-    member = {"_id": 0, "host": f"127.0.0.1:{port}"}
-    with pymongo.MongoClient(f"mongodb://127.0.0.1:{port}/?directConnection=true") as client:
-        client.admin.command("replSetInitiate", {"_id": "asyncio", "members": [member]})
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not client.admin.command("hello")["isWritablePrimary"]:
-            assert time.monotonic() < deadline, "the single member did not become primary"
-            time.sleep(0.05)
+    with single_member_set(tmp_path_factory.mktemp("mongod")) as connection:
+        yield f"mongodb://{connection.seeds[0]}/?replicaSet={connection.replica_set}"
 
 
 @dataclass(kw_only=True)

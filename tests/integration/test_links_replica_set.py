@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import trio
-from link_parties import missing
+from components import missing
 
 from harness.backends.links.tether import python_environment
 from harness.backends.local.backend import LocalBackend
@@ -153,13 +153,15 @@ def between(one: str, others: tuple[str, ...]) -> list[Link]:
 
 
 async def start_point(backend: LocalBackend, *clients: Client) -> tuple[str, tuple[str, ...]]:
-    """Return the primary and the others of a healthy set, once every client has written to it."""
+    """Return the primary and the others of a healthy set, once what every client has written is with a majority."""
     old = await primary_of(backend, among=backend.members, timeout_s=10)
     assert old is not None
     with trio.fail_after(15):
         for number, client in enumerate(clients):
             while not client.insert(f"before-{number}"):
                 await trio.sleep(0.05)
+    # A majority write comes after the clients' own, which are acknowledged by the primary alone.
+    await backend.wait_healthy(15)
     return old, tuple(member for member in backend.members if member != old)
 
 

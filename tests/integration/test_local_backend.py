@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import pymongo
 import pytest
 import trio
-from local_sets import DirectNetwork, is_alive, mongod_or_skip, open_direct
+from components import mongod_or_skip
+from local_sets import DirectNetwork, is_alive, open_direct
 from pymongo.errors import PyMongoError
 
 from harness.backends.local import backend as backend_module

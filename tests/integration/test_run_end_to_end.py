@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from link_parties import missing
+from components import missing
 
 from harness import store
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -15,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import trio
+from components import missing
 
 from harness.backends.links import open_network
 from harness.interfaces.link import Link
@@ -191,13 +190,6 @@ class World:
         outcome = conversation.exchange(timeout_s=1.0)
         conversation.close()
         return outcome.ended == "enough"
-
-
-def missing(reason: str) -> None:
-    """Skip on a user's machine, fail in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @contextlib.contextmanager

@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-from harness.backends.local.binary import Mongod, find_mongod
-from harness.errors import HarnessError
-
-
-def mongod_or_skip() -> Mongod:
-    """Return this machine's mongod; without one, fail in CI and skip elsewhere, with the reason."""
-    try:
-        return find_mongod()
-    except HarnessError as error:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI needs a mongod: {error}")
-        pytest.skip(str(error))
 
 
 class NoLinks:

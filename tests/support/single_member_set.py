@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import time
@@ -11,11 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from components import mongod_or_skip
 from pymongo import MongoClient
 
-from harness.backends.local.binary import find_mongod
-from harness.errors import HarnessError
 from harness.interfaces.backend import Connection
 
 MEMBER = "m1"
@@ -25,12 +22,7 @@ START_TIMEOUT_S = 60.0
 @contextlib.contextmanager
 def single_member_set(directory: Path) -> Iterator[Connection]:
     """Start the set, yield the way to it, and end it. Skips where there is no mongod, and fails instead under CI."""
-    try:
-        mongod = find_mongod(None)
-    except HarnessError as missing:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"needs a mongod: {missing.message}")
+    mongod = mongod_or_skip()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

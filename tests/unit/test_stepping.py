@@ -15,6 +15,12 @@ PRIVATE_LOOP = asyncio.new_event_loop()
 PRIVATE_LOOP.close()
 
 
+@pytest.fixture(autouse=True)
+def no_current_loop():
+    """Make this thread like a client's, for which asyncio never makes a loop of its own accord."""
+    asyncio.set_event_loop(None)
+
+
 async def _sleeps_zero():
     await asyncio.sleep(0)  # HERE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from link_parties import missing
+from components import missing
 
 from harness.backends.links import nss, open_network, toxiproxy_server
 from harness.backends.links.topology import Topology
