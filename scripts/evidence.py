@@ -78,24 +78,22 @@ def page(name: str, lines: list[dict[str, Any]]) -> str:
     dates = sorted({line["date"] for line in lines})
     rows = [
         f"| {line['scenario']} | {line['variant']} | {line['setting']} | {line['fault']} | {line['expected']} "
+        f"| {line['clients']} x {line['duration_s']:g} s "
         f"| {line['status']} | {line.get('violated_runs', 0)} of {line.get('runs', 0)} "
         f"| {', '.join(f'{kind} ({count})' for kind, count in line.get('anomalies', {}).items()) or '-'} "
         f"| {verdict} |"
         for line, verdict in zip(lines, verdicts, strict=True)
     ]
-    first = lines[0]
     return "\n".join(
         (
             f"# Evidence: {name}",
             "",
-            (
-                f"`make evidence-{name}`, {dates[0]} to {dates[-1]}, mongod 6.0.5, 2 cores, {first['clients']} clients,"
-                f" {first['duration_s']:g} s of load a run. {verdicts.count('yes')} of {len(lines)} cells as promised, "
-                f"{verdicts.count('no')} otherwise, {verdicts.count('unknown')} unknown."
-            ),
+            f"`make evidence-{name}`, {dates[0]} to {dates[-1]}, mongod 6.0.5 on 2 cores.",
+            f"As promised: {verdicts.count('yes')} of {len(lines)} cells; otherwise: {verdicts.count('no')}; unknown: "
+            + f"{verdicts.count('unknown')}. Load: clients x seconds a run.",
             "",
-            "| scenario | variant | setting | fault | declared | verdict | violated runs | found | as promised |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            "| scenario | variant | setting | fault | declared | load | verdict | violated runs | found | promised |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
         )
