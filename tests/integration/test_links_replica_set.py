@@ -136,7 +136,12 @@ async def primary_of(backend: LocalBackend, *, among: tuple[str, ...], timeout_s
 
 async def rollback_id(backend: LocalBackend, member: str) -> int:
     """Return how often the member has rolled back, as it counts."""
-    return int((await backend.admin(member, {"replSetGetRBID": 1}))["rbid"])
+    while True:
+        try:
+            return int((await backend.admin(member, {"replSetGetRBID": 1}))["rbid"])
+        except BackendError:
+            # A member that begins to roll back closes its connections.
+            await trio.sleep(0.05)
 
 
 async def wait_rolled_back(backend: LocalBackend, member: str, before: int) -> None:
