@@ -112,6 +112,7 @@ def main() -> int:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--duration", type=float, default=0, help="seconds of load a run (matrix 30, ten-of-ten 10)")
     parser.add_argument("--clients", type=int, default=5)
+    parser.add_argument("--only", default="", help="only cells that contain this text, as `transfer published default`")
     parser.add_argument("--anew", action="store_true", help="forget what is kept")
     parser.add_argument("--runs", type=Path, default=Path("runs") / "evidence", help="the store")
     arguments = parser.parse_args()
@@ -121,7 +122,9 @@ def main() -> int:
         kept.unlink(missing_ok=True)
     EVIDENCE.mkdir(parents=True, exist_ok=True)
     done = {tuple(line[key] for key in ("scenario", "variant", "setting", "fault")) for line in read_lines(kept)}
-    todo = [(cell, expected) for cell, expected in cells_of(name) if cell not in done]
+    todo = [
+        (cell, expected) for cell, expected in cells_of(name) if cell not in done and arguments.only in " ".join(cell)
+    ]
     print(f"{name}: {len(done)} cells are kept, {len(todo)} to run", flush=True)
     for number, (cell, expected) in enumerate(todo, start=1):
         outcome = run_cell(
