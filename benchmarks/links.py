@@ -4,8 +4,8 @@ Five plain PyMongo threads work on the primary: over its real address, over its 
 the set's replication at the same time), and over a Toxiproxy in front of the same server. A round ends when all members
 have what it wrote, so that updates at w:1 pay for their replication. Target: built-in at least 0.9 of direct.
 
-Not shown: bursts of a quarter second at w:1, without that wait, reach 0.80 to 0.88 of direct through the built-in links,
-0.65 to 0.70 through Toxiproxy.
+Not shown: bursts of a quarter second at w:1, without that wait, reach 0.80 to 0.88 of direct through the built-in
+links, and 0.65 to 0.70 through Toxiproxy.
 """
 
 from __future__ import annotations
