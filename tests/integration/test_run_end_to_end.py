@@ -318,8 +318,8 @@ def test_a_fault_takes_effect_and_majority_writes_survive_it(
     if effective == "crash-client":
         died = [operation for operation in history.operations if operation.outcome == "crashed"]
         assert died
-        (after,) = {o.process for o in history.operations if o.client == died[0].client} - {died[0].process}
-        assert after == died[0].process + 5
+        after = [o for o in history.operations if o.client == died[0].client and o.start_ns > died[0].start_ns]
+        assert after[0].process == died[0].process + 5
     if effective == "split-clients":
         assert {operation.group for operation in history.operations} == {0, 1}
 
