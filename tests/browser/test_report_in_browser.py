@@ -39,6 +39,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A page that is still scrolling moves away from under the pointer.
+    "--force-prefers-reduced-motion",
     "--window-size=1280,900",
 )
 LANES_LEFT = 96
@@ -98,6 +100,18 @@ def view(driver: Chrome) -> tuple[int, int]:
     """Return the microseconds between which the timeline is shown."""
     canvas = lanes(driver)
     return int(str(canvas.get_attribute("data-from"))), int(str(canvas.get_attribute("data-to")))
+
+
+def wait_steady(driver: Chrome, element: WebElement) -> None:
+    """Wait until an element keeps its place on the screen."""
+    script = "return arguments[0].getBoundingClientRect().top"
+    places: list[float] = []
+
+    def rests(_: Chrome) -> bool:
+        places.append(driver.execute_script(script, element))  # type: ignore[no-untyped-call]
+        return len(places) > 3 and len(set(places[-4:])) == 1
+
+    wait_until(driver, rests)
 
 
 def press(driver: Chrome, *keys: str) -> None:
@@ -201,6 +215,7 @@ def test_a_click_in_the_lanes_selects_the_operation_under_it(opened: Chrome) -> 
     start, end = view(opened)
     width = canvas.size["width"]
     opened.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", canvas)  # type: ignore[no-untyped-call]
+    wait_steady(opened, canvas)
     x = LANES_LEFT + (at - start) / (end - start) * (width - LANES_LEFT - 12) - width / 2
     y = LANES_HEAD + 6 - canvas.size["height"] / 2
     ActionChains(opened).move_to_element_with_offset(canvas, int(x) + 1, int(y)).perform()
