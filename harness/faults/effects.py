@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.facts import Effect
-from harness.interfaces.backend import MemberState
+from harness.interfaces.backend import MemberState, primary_of
 from harness.interfaces.link import Direction, Link, LinkCounters
 
 MEMBER_STATES = "member states"
@@ -49,12 +49,6 @@ class Answer:
 def state_of(states: States, member: str) -> MemberState:
     """Return the state of ``member``, an unreachable one if it was not observed."""
     return next((state for state in states if state.member == member), MemberState(member=member, reachable=False))
-
-
-def primary_of(states: States) -> MemberState | None:
-    """Return the member that is primary, in the highest term if several believe so, or None."""
-    primaries = [state for state in states if state.reachable and state.role == PRIMARY]
-    return max(primaries, key=lambda state: state.term or 0, default=None)
 
 
 def successor(before: States, after: States, victim: str) -> MemberState | None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import trio
 
 from harness.errors import FaultError
-from harness.faults.effects import SECONDARY, States, primary_of
+from harness.faults.effects import SECONDARY, States
+from harness.interfaces.backend import primary_of
 from harness.interfaces.fault import FaultContext
 from harness.interfaces.link import Link, LinkCounters
 

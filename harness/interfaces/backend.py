@@ -6,7 +6,7 @@ run starts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -31,6 +31,12 @@ class MemberState:
     sync_source: str = ""
     rollback_id: int | None = None
     process_id: int | None = None
+
+
+def primary_of(states: Iterable[MemberState]) -> MemberState | None:
+    """Return the member that is primary, in the highest term if several believe so, or None."""
+    primaries = [state for state in states if state.reachable and state.role == "PRIMARY"]
+    return max(primaries, key=lambda state: state.term or 0, default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

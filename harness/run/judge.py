@@ -16,7 +16,7 @@ from harness.result import CellResult, Evidence, RunVerdict
 from harness.run.reach import unreached_setting
 from harness.scenario.record import Expected, Scenario
 from harness.settings import Settings, parse_settings
-from harness.verdict import VerdictStatus, merge_status
+from harness.verdict import Verdict, VerdictStatus, merge_status
 
 MINIMUM_OK = 100
 """``ok`` operations that must stand behind a ``holds``, over all runs of the cell."""
@@ -128,7 +128,7 @@ def judge_cell(
     anomalies: Counter[str] = Counter()
     for _, run_verdict in runs:
         for checked in run_verdict.verdicts:
-            anomalies.update(_kinds(checked.anomalies, checked.truncated))
+            anomalies.update(_kinds(checked))
     telling = (violated or [facts for facts, _ in runs])[:1]
     return CellResult(
         cell=cell,
@@ -146,10 +146,10 @@ def judge_cell(
     )
 
 
-def _kinds(anomalies: Sequence[object], truncated: int) -> Counter[str]:
-    kinds = Counter(str(getattr(anomaly, "kind", "")) for anomaly in anomalies)
-    if truncated and kinds:
-        kinds[kinds.most_common(1)[0][0]] += truncated
+def _kinds(verdict: Verdict) -> Counter[str]:
+    kinds = Counter(anomaly.kind for anomaly in verdict.anomalies)
+    if verdict.truncated and kinds:
+        kinds[kinds.most_common(1)[0][0]] += verdict.truncated
     return kinds
 
 

@@ -8,16 +8,10 @@ import trio
 
 from harness.clock import RunClock
 from harness.facts import PrimaryChange
-from harness.interfaces.backend import Backend, MemberState
+from harness.interfaces.backend import Backend, primary_of
 from harness.journal import PrimarySeen
 
 INTERVAL_S = 0.2
-
-
-def newest_primary(states: tuple[MemberState, ...]) -> MemberState | None:
-    """Return the primary of the highest term among those that call themselves primary."""
-    primaries = [state for state in states if state.role == "PRIMARY"]
-    return max(primaries, key=lambda state: state.term or 0, default=None)
 
 
 async def watch_primary(backend: Backend, clock: RunClock, seen: Callable[[PrimarySeen], None]) -> None:
@@ -25,7 +19,7 @@ async def watch_primary(backend: Backend, clock: RunClock, seen: Callable[[Prima
     last: tuple[str | None, int | None] | None = None
     while True:
         now_ns = clock.now_ns()
-        primary = newest_primary(await backend.observe())
+        primary = primary_of(await backend.observe())
         current = (primary.member, primary.term) if primary else (None, None)
         if current != last:
             seen(PrimarySeen(change=PrimaryChange(time_ns=now_ns, member=current[0], term=current[1])))

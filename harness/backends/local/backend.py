@@ -21,7 +21,7 @@ from harness.backends.local.process import Guardian
 from harness.backends.local.replica_set import configuration, initiate, majority_write, what_is_unhealthy
 from harness.backends.local.tasks import run_beside, run_together
 from harness.errors import BackendError, FaultError, UsageError, unknown_name
-from harness.interfaces.backend import Capability, Connection, MemberState
+from harness.interfaces.backend import Capability, Connection, MemberState, primary_of
 from harness.interfaces.link import Links, Network
 
 START_TIMEOUT_S = 60.0
@@ -174,9 +174,8 @@ class LocalBackend:
                 for member in self._members.values()
             )
         )
-        primaries = [state for state in states if state.role == "PRIMARY"]
-        if primaries:
-            self._primary = max(primaries, key=lambda state: state.term or 0).member
+        if (primary := primary_of(states)) is not None:
+            self._primary = primary.member
         return tuple(states)
 
     def connection(self, group: int) -> Connection:
