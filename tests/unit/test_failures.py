@@ -20,7 +20,7 @@ from pymongo.errors import (
 )
 
 from harness.backends.driver import failure_of
-from harness.backends.driver.failures import failure_of_attempt
+from harness.failures import failure_of_attempt
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from harness.backends.driver.cancellation import CancelFlag, Cancelled
 from harness.backends.driver.client import Client
 from harness.backends.driver.connect import open_client
 from harness.backends.driver.environment import ThreadEnv
-from harness.backends.driver.failures import failure_of
 from harness.backends.driver.recorder import ClientDied, Recorder
 from harness.backends.driver.stepping import run_coroutine
+from harness.failures import failure_of
 
 __all__ = [
     "CancelFlag",

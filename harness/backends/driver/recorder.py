@@ -20,8 +20,8 @@ from bson import Int64, Timestamp
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from harness.backends.driver.cancellation import CancelFlag, task_flag
-from harness.backends.driver.failures import failure_of_attempt
 from harness.clock import RunClock
+from harness.failures import failure_of_attempt
 from harness.journal import to_plain
 from harness.operation import Attempt, DatabaseCall, Failure
 

@@ -1,0 +1,111 @@
+"""What a simulated member holds: documents, oplog entries, and the records of sessions. Immutable by convention.
+
+The oplog is a tree of entries, each with the data as it is after it: a member's log is one entry, its last. So a snapshot
+read takes the data of an older entry, a rollback moves a member to another branch, and two members share what they share.
+Documents, and the maps that hold them, are never changed in place: who writes copies the maps that it touches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Document = dict[str, Any]
+IdKey = Hashable
+"""The ``_id`` of a document in a form in which equal ids are equal keys (1 and 1.0, but not True)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Index:
+    """An index as ``createIndexes`` defined it."""
+
+    name: str
+    keys: tuple[tuple[str, Any], ...]
+    unique: bool = False
+    sparse: bool = False
+    partial_filter: Document | None = None
+    expire_after_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectionData:
+    """A collection: its documents in natural order, its indexes, and the keys of its unique indexes."""
+
+    uuid: int
+    documents: Mapping[IdKey, Document] = field(default_factory=dict)
+    indexes: tuple[Index, ...] = ()
+    """Without the one on ``_id``, which every collection has."""
+    unique_keys: Mapping[str, Mapping[Hashable, IdKey]] = field(default_factory=dict)
+    """Index name to key to the document that has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRecord:
+    """What the set remembers of a session's last retryable write or transaction; replicated, rolled back with it."""
+
+    number: int
+    """``txnNumber``."""
+    statements: Mapping[int, Document] = field(default_factory=dict)
+    """Statement id to what its repetition is answered (for findAndModify with the stored image)."""
+    state: Literal["retryable", "committed"] = "retryable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Everything that is replicated, as it is after an oplog entry."""
+
+    collections: Mapping[str, CollectionData] = field(default_factory=dict)
+    """``database.collection`` to collection."""
+    sessions: Mapping[str, SessionRecord] = field(default_factory=dict)
+    """Session id, in hexadecimal, to its record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One operation of an oplog entry, with what a change stream tells of it."""
+
+    kind: Literal["insert", "update", "replace", "delete", "create", "drop", "dropDatabase", "rename", "createIndexes"]
+    namespace: str
+    key: Document = field(default_factory=dict)
+    """``{"_id": ...}`` of the document."""
+    document: Document | None = None
+    """As it is after the change."""
+    updated: Document = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+    truncated: tuple[Document, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OplogEntry:
+    """One entry; entries are compared by identity. ``changes`` is empty for a no-op."""
+
+    index: int
+    """Length of the log that ends here; 0 for the entry that every set begins with."""
+    term: int
+    timestamp: int
+    """Cluster time: seconds since the epoch << 32 | increment."""
+    wall_us: int
+    """The primary's wall clock."""
+    data: Data
+    changes: tuple[Change, ...] = ()
+    previous: OplogEntry | None = None
+    session: str = ""
+    transaction: int = -1
+    """``txnNumber`` of the transaction that it commits, or -1."""
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """What elections compare: (term, timestamp)."""
+        return (self.term, self.timestamp)
+
+    def holds(self, other: OplogEntry) -> bool:
+        """Whether ``other`` is in the log that ends here."""
+        return self.at(other.index) is other
+
+    def at(self, index: int) -> OplogEntry | None:
+        """Return the entry of this log with that index, or None beyond its end."""
+        entry: OplogEntry | None = self
+        while entry is not None and entry.index > index:
+            entry = entry.previous
+        return entry if entry is not None and entry.index == index else None
