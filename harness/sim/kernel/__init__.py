@@ -5,7 +5,7 @@ decides, ``guard.py`` what keeps a simulated run from reaching out of it.
 """
 
 from harness.sim.kernel.choices import DefaultStrategy, Deviation, Site, Strategy
-from harness.sim.kernel.loop import EndlessRunError, Event, Kernel, StandstillError, Task
+from harness.sim.kernel.loop import EndlessRunError, Event, Kernel, StandstillError, Task, TaskCancelled
 
 __all__ = [
     "DefaultStrategy",
@@ -17,4 +17,5 @@ __all__ = [
     "StandstillError",
     "Strategy",
     "Task",
+    "TaskCancelled",
 ]

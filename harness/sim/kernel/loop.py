@@ -152,6 +152,11 @@ class Kernel:
 
     # -- choices
 
+    def use(self, strategy: Strategy) -> None:
+        """Let ``strategy`` choose from here on."""
+        self._strategy = strategy
+        strategy.begin(self)
+
     def choose(
         self, kind: str, options: Sequence[Label], default: int = 0, footprints: Sequence[Any] | None = None
     ) -> int:
@@ -274,7 +279,7 @@ class Kernel:
     # -- the loop
 
     def run(self) -> None:
-        """Run until every vital task has ended. Raises StandstillError or EndlessRunError, and what a vital task raised."""
+        """Run until every vital task has ended. Raises StandstillError, EndlessRunError and what a vital task raises."""
         while any(task.vital and not task.done for task in self.tasks):
             self._fire_due()
             task = self._pick()
