@@ -13,7 +13,7 @@ import trio
 
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.binary import find_mongod
-from harness.cli.run_command import plan_cells
+from harness.cli.cells import plan_cells
 from harness.result import CellResult
 from harness.run.campaign import Campaign, CampaignPlan, new_campaign_id
 from harness.run.progress import Silent

@@ -28,6 +28,44 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, order=True):
         return f"{self.scenario} {self.variant}, {self.setting}, {self.fault} ({self.backend})"
 
 
+class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A choice of a simulated run that was not the default: where it was made, and what was chosen."""
+
+    task: str
+    operation: str = ""
+    kind: str
+    occurrence: int = 0
+    label: str | int
+
+
+class WorkloadCall(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call of the workload of a simulated run, with the id that choices speak of."""
+
+    id: str
+    client: int
+    index: int
+    function: str
+    arguments: dict[str, Any] = {}
+
+
+class SimulationFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a simulated run needs to be done again, event for event."""
+
+    operations: int
+    """Calls of the workload, all clients together."""
+    strikes: int
+    """How often faults may strike."""
+    strategy: str = ""
+    """The strategy that the seed drew, or ``replay``."""
+    digest: str = ""
+    """The hash over every step and the history, in hexadecimal."""
+    decisions: int = 0
+    choices: tuple[Choice, ...] = ()
+    """The trace: every deviation from the default."""
+    workload: tuple[WorkloadCall, ...] | None = None
+    """The calls, where they are not those that the seed draws (a shrunk run)."""
+
+
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The content of ``run.json``. Times and host facts stand apart from what is reproducible."""
 
@@ -57,6 +95,8 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timings_s: dict[str, float] = {}
     notes: tuple[str, ...] = ()
     """What this run could not do (links that fell back, capabilities that were missing)."""
+    simulation: SimulationFacts | None = None
+    """Of a simulated run: its size, trace and digest."""
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

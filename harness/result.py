@@ -26,6 +26,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     effective_faults: tuple[str, ...] = ()
     load_s: float = 0
     """Seconds of load, for the strikes that are owed."""
+    runs_with_effect: int = 0
+    """Runs in which at least one strike took effect."""
 
     def plus(self, other: Evidence) -> Evidence:
         """Return the sum of two runs' evidence."""
@@ -44,6 +46,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             strikes_without_effect=without,
             effective_faults=tuple(sorted({*self.effective_faults, *other.effective_faults})),
             load_s=self.load_s + other.load_s,
+            runs_with_effect=self.runs_with_effect + other.runs_with_effect,
         )
 
 
@@ -61,6 +64,26 @@ class RunVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why the setting was never tried (it reached no relevant command), or empty."""
     incomplete: str = ""
     """Why the record cannot support ``holds`` (interrupted, no final reads), or empty."""
+
+
+class SeedResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of ``seeds.jsonl``: what a simulated seed came to. Its record is made again from the seed."""
+
+    seed: int
+    digest: str
+    status: VerdictStatus
+    strategy: str = ""
+    kinds: dict[str, int] = {}
+    """Kind of anomaly to how often it was found."""
+    reasons: tuple[str, ...] = ()
+    not_applicable: str = ""
+    evidence: Evidence
+    decisions: int = 0
+    deviations: int = 0
+    run: str = ""
+    """The id of the run whose record was kept, or empty."""
+    signature: str = ""
+    """What makes two shrunk findings the same one, where it was shrunk."""
 
 
 class CellResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -84,6 +107,10 @@ class CellResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     evidence: Evidence
     replay: str = ""
     """The command that does the telling run (the first violated one, else the first) again."""
+    seeds: int = 0
+    """Simulated seeds behind the verdict; ``runs`` are those of them whose record was kept. 0 for real runs."""
+    searched: str = ""
+    """The scope that an exhaustive search completed, or empty."""
 
 
 class DeclaredCell(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -19,6 +19,7 @@ import harness
 from harness.cli.doctor_command import doctor
 from harness.cli.run_command import run
 from harness.cli.scenario_commands import new, scenarios
+from harness.cli.serve_command import serve
 from harness.cli.stored_commands import check, clean, report, runs
 from harness.errors import HarnessError, UsageError, first_harness_error
 from harness.faults.catalogue import FAULT_NAMES
@@ -50,7 +51,7 @@ def make_app() -> cyclopts.App:
         result_action="return_value",
     )
     app.command(run, help_epilogue=f"{names_epilogue()}\n\n{EPILOGUE}")
-    for command in (scenarios, check, report, runs, new, clean, doctor):
+    for command in (scenarios, check, report, runs, new, clean, doctor, serve):
         app.command(command)
     return app
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import datetime
 import secrets
-import sys
 from collections.abc import Sequence
 from functools import partial
-from itertools import product
 from typing import Annotated
 
 import trio
@@ -16,23 +14,20 @@ from rich.console import Console
 
 from harness.backends.local.backend import LocalBackend
 from harness.backends.local.binary import Mongod, find_mongod
+from harness.cli.cells import plan_cells
 from harness.cli.console import ConsoleProgress
 from harness.cli.options import RunOptions
-from harness.errors import unknown_name
-from harness.facts import Cell
-from harness.faults.catalogue import parse_faults
+from harness.cli.output import show
+from harness.cli.simulate_command import simulate
+from harness.errors import BackendError
 from harness.interfaces.backend import Capability
-from harness.journal import ENCODER
-from harness.report.summary import verdict_table
 from harness.report.write import write_report
 from harness.result import CellResult
-from harness.run.campaign import Campaign, CampaignPlan, CellPlan, check_plan, new_campaign_id
+from harness.run.campaign import Campaign, CampaignPlan, check_plan, new_campaign_id
 from harness.run.judge import exit_code
 from harness.scenario.load import LoadedScenario, load_scenario
-from harness.settings import Settings, parse_settings
+from harness.settings import Settings
 
-ALL = "all"
-NONE = "none"
 LOCAL_CAPABILITIES: frozenset[Capability] = frozenset(
     {"links", "kill", "pause", "stepdown", "failpoint", "client-groups", "crash-client"}
 )
@@ -60,21 +55,40 @@ def run(
     """
     chosen = options or RunOptions()
     chosen.check()
-    plan = make_plan([load_scenario(name) for name in scenarios], chosen)
-    check_plan(plan, LOCAL_CAPABILITIES)
-    binary = find_mongod(chosen.mongod or None)
     console = Console(stderr=True)
-    console.print(f"backend local: mongod {binary.version} ({binary.source}), seed {plan.seed}", highlight=False)
+    loaded = [load_scenario(name) for name in scenarios]
+    binary, why = choose_backend(chosen)
+    if binary is None:
+        return simulate(loaded, chosen, console, why=why)
+    plan = make_plan(loaded, chosen)
+    check_plan(plan, LOCAL_CAPABILITIES)
+    console.print(f"backend local: {why}, seed {plan.seed}", highlight=False)
     results = execute_plan(plan, binary, console)
-    show(plan, results, console, as_json=chosen.json)
+    show(plan.directory, results, console, as_json=chosen.json)
     return exit_code(results, against_expected=chosen.expect) if len(results) == len(plan.cells) else 2
+
+
+def choose_backend(options: RunOptions) -> tuple[Mongod | None, str]:
+    """Return the mongod to run on, None for the simulator, and why; as DESIGN says: local where a mongod is found.
+
+    Raises BackendError where ``--backend local`` was asked for and there is no mongod.
+    """
+    if options.backend == "sim":
+        return None, "as asked"
+    try:
+        binary = find_mongod(options.mongod or None)
+    except BackendError as error:
+        if options.backend == "local" or options.mongod:
+            raise
+        return None, f"no mongod can be had here ({error.message})"
+    return binary, f"mongod {binary.version} ({binary.source})"
 
 
 def make_plan(loaded: Sequence[LoadedScenario], options: RunOptions) -> CampaignPlan:
     """Return the campaign that the options mean. Raises UsageError, with near matches, for unknown names."""
     cells = plan_cells(
         loaded,
-        backend=options.backend,
+        backend="local",
         variants=options.variant,
         settings=options.setting,
         faults=options.fault,
@@ -84,7 +98,7 @@ def make_plan(loaded: Sequence[LoadedScenario], options: RunOptions) -> Campaign
         root=options.runs,
         cells=cells,
         seed=secrets.randbits(32) if options.seed is None else options.seed,
-        clients=options.clients,
+        clients=options.clients_on("local"),
         client_groups=options.client_groups,
         members=options.members,
         network=options.network,
@@ -120,64 +134,3 @@ def make_local(plan: CampaignPlan, binary: Mongod, settings: Settings) -> LocalB
         groups=("clients",) if groups == 1 else tuple(f"clients-{number}" for number in range(groups)),
         journal_default=settings.journal_default,
     )
-
-
-def show(plan: CampaignPlan, results: Sequence[CellResult], console: Console, *, as_json: bool) -> None:
-    """Print the verdict table and the path of the report; with ``as_json`` the cells to standard output."""
-    report_path = write_report(plan.directory) if results else None
-    console.print(verdict_table(results), highlight=False, markup=False, soft_wrap=True)
-    if as_json:
-        for result in results:
-            sys.stdout.write(ENCODER.encode(result).decode() + "\n")
-    if report_path:
-        console.print(f"report: {report_path}", highlight=False, soft_wrap=True)
-
-
-def plan_cells(
-    loaded: Sequence[LoadedScenario],
-    *,
-    backend: str,
-    variants: Sequence[str] | None,
-    settings: Sequence[str] | None,
-    faults: Sequence[str] | None,
-) -> tuple[CellPlan, ...]:
-    """Return the cells that the names mean, each once. Raises UsageError, with near matches, for unknown names."""
-    cells: dict[Cell, CellPlan] = {}
-    for one in loaded:
-        scenario = one.scenario
-        chosen = (
-            choose_variants(one, variants),
-            scenario.settings if settings and ALL in settings else tuple(settings or ("default",)),
-            scenario.faults if faults and ALL in faults else tuple(faults or (NONE,)),
-        )
-        for variant, setting_text, fault_text in product(*chosen):
-            parsed = parse_settings(setting_text)
-            strikes = parse_faults(fault_text)
-            cell = Cell(
-                backend=backend,
-                scenario=scenario.name,
-                variant=variant,
-                setting=parsed.text(),
-                fault="+".join(fault.name for fault in strikes) or NONE,
-            )
-            cells[cell] = CellPlan(
-                loaded=one,
-                cell=cell,
-                settings=parsed,
-                faults=strikes,
-                expected=scenario.expectation(variant, parsed, cell.fault),
-            )
-    return tuple(cells.values())
-
-
-def choose_variants(loaded: LoadedScenario, names: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the variants that ``names`` mean in this scenario."""
-    scenario = loaded.scenario
-    if not names:
-        return (scenario.default_variant,)
-    if ALL in names:
-        return tuple(scenario.variants)
-    for name in names:
-        if name not in scenario.variants:
-            raise unknown_name(f"variant of {scenario.name}", name, scenario.variants)
-    return tuple(names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import trio
 
@@ -32,14 +33,57 @@ _EXPECTED = (HarnessError, OSError)
 ContextFor = Callable[[Fault], FaultContext]
 
 
+class Pacing(Protocol):
+    """When strikes begin and end. The nemesis asks before, and tells after."""
+
+    async def wait_for_start(self, strike: Strike) -> None:
+        """Return when the strike is to be injected."""
+        ...
+
+    def struck(self, strike: Strike) -> None:
+        """Take notice that it was."""
+        ...
+
+    async def wait_for_end(self, strike: Strike) -> None:
+        """Return when it is to be healed."""
+        ...
+
+    def healed(self, strike: Strike) -> None:
+        """Take notice that it was."""
+        ...
+
+
+class ScheduledPacing:
+    """Strikes at the times of the schedule, counted from now."""
+
+    def __init__(self) -> None:
+        self._began = trio.current_time()
+
+    async def wait_for_start(self, strike: Strike) -> None:
+        """Wait for its time."""
+        await trio.sleep_until(self._began + strike.at_s)
+
+    def struck(self, strike: Strike) -> None:
+        """Need nothing of it."""
+
+    async def wait_for_end(self, strike: Strike) -> None:
+        """Hold it for as long as was drawn."""
+        await trio.sleep(strike.hold_s)
+
+    def healed(self, strike: Strike) -> None:
+        """Need nothing of it."""
+
+
 async def run_nemesis(
     strikes: Sequence[Strike],
     context_for: ContextFor,
     journal_append: Callable[[JournalEvent], None],
     clock: RunClock,
     on_status: Callable[[str], None],
+    *,
+    pacing: Pacing | None = None,
 ) -> None:
-    """Carry out ``strikes``, their times counted from this call; return when all are healed.
+    """Carry out ``strikes``, their times counted from this call unless ``pacing`` says; return when all are healed.
 
     ``context_for`` is called once for each fault. Each strike appends FaultStarted just before it is injected and
     FaultHealed with the effects that were seen. A strike that could not be injected is on record with its error and
@@ -47,7 +91,9 @@ async def run_nemesis(
 
     Raises FaultError if a strike could not be healed: the set is not fit for use then.
     """
-    nemesis = _Nemesis(journal_append=journal_append, clock=clock, on_status=on_status)
+    nemesis = _Nemesis(
+        journal_append=journal_append, clock=clock, on_status=on_status, pacing=pacing or ScheduledPacing()
+    )
     by_fault: defaultdict[str, list[Strike]] = defaultdict(list)
     for strike in strikes:
         by_fault[strike.fault.name].append(strike)
@@ -69,15 +115,16 @@ class _Nemesis:
     journal_append: Callable[[JournalEvent], None]
     clock: RunClock
     on_status: Callable[[str], None]
-    began: float = field(default_factory=trio.current_time)
+    pacing: Pacing
     turn: trio.Lock = field(default_factory=trio.Lock)
     """Held while a strike changes the set: a backend is changed by one task at a time."""
     unhealed: list[str] = field(default_factory=list)
 
     async def strike_in_turn(self, strikes: Sequence[Strike], context: FaultContext) -> None:
         for strike in strikes:
-            await trio.sleep_until(self.began + strike.at_s)
+            await self.pacing.wait_for_start(strike)
             await self._strike(strike, context)
+            self.pacing.healed(strike)
 
     async def _strike(self, strike: Strike, context: FaultContext) -> None:
         fault = strike.fault
@@ -111,9 +158,11 @@ class _Nemesis:
         if scope.cancelled_caught:
             problems.append(f"not injected within {INJECT_TIMEOUT_S:.0f} s")
             return
-        with trio.move_on_after(strike.hold_s):
-            await _watch(strike.fault, context, injection, effects)
-            await trio.sleep_forever()
+        self.pacing.struck(strike)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_watch, strike.fault, context, injection, effects)
+            await self.pacing.wait_for_end(strike)
+            nursery.cancel_scope.cancel()
 
     async def _heal(
         self, fault: Fault, context: FaultContext, injection: Injection, effects: list[Effect], problems: list[str]

@@ -15,9 +15,12 @@ class Checker:
 
     ``name`` is unique within a scenario. ``guarantee`` says in one plain sentence what is checked. ``needs_final``
     names the final reads without which it cannot say ``holds``; where one is missing the verdict is ``unknown``.
+    ``ignores_real_time`` says that its verdict depends on results and on the order within each process alone, and
+    never on which of two processes' operations came first: then a search may take such histories for one.
     """
 
     name: str
     guarantee: str
     check: Callable[[History], Verdict]
     needs_final: tuple[str, ...] = ()
+    ignores_real_time: bool = False

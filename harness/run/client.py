@@ -30,6 +30,7 @@ from harness.errors import HarnessError, Rejected, ScenarioError
 from harness.interfaces.backend import Connection
 from harness.journal import Completed, Invoked, JournalWriter
 from harness.operation import Failure, Outcome, Status
+from harness.run.turns import Order
 from harness.scenario.record import Call, Context, Scenario
 from harness.seed import stream
 from harness.settings import Settings
@@ -67,6 +68,8 @@ class ClientPlan:
     application_name: str
     clock: RunClock
     journal: JournalWriter
+    order: Order | None = None
+    """The order in which commands go through, where a simulated run is proved."""
 
 
 @dataclass(slots=True)
@@ -87,7 +90,8 @@ class ClientProcess:
         self._control = control
         self._process = client
         self._invocations = 0
-        self._recorder = Recorder(plan.clock, control.cancel, plan.connection.members)
+        self._gate = plan.order.turns.gate() if plan.order else None
+        self._recorder = Recorder(plan.clock, control.cancel, plan.connection.members, self._gate)
         self._think = stream(plan.seed, "think", client)
         self._handle: Any = None
         self._env: ThreadEnv | None = None
@@ -169,6 +173,8 @@ class ClientProcess:
             )
         )
         self._recorder.begin()
+        if self._gate is not None and plan.order is not None:
+            self._gate.begin(plan.order.operation_ids[self.client][self._invocations - 1])
         try:
             outcome, result, failure = self._call_pattern(context, call)
             returned_ns = clock.now_ns() if outcome in {"returned", "rejected", "raised"} else None

@@ -30,6 +30,7 @@ from harness.run.judge import judge_run
 from harness.run.log import RunLog
 from harness.run.observe import watch_primary
 from harness.run.progress import ProgressListener, Snapshot
+from harness.run.proof import ProofPlan
 from harness.run.scenario_calls import Site, run_final_reads, run_setup
 from harness.scenario.load import LoadedScenario
 from harness.seed import stream
@@ -53,6 +54,8 @@ class RunRequest:
     root: Path
     """The store."""
     until_violated: bool = False
+    proof: ProofPlan | None = None
+    """The order of a simulated run, where it is proved."""
 
 
 @dataclass(kw_only=True)
@@ -99,7 +102,12 @@ class _Run:
         self.interruption = interruption
         self.directory = store.run_directory(request.root, request.facts)
         self.clock = RunClock.start()
-        self.strikes = draw_schedule(request.facts.seed, request.faults, request.facts.duration_s)
+        self.proof = request.proof
+        self.strikes = (
+            draw_schedule(request.facts.seed, request.faults, request.facts.duration_s)
+            if request.proof is None
+            else request.proof.strikes
+        )
         self.facts = msgspec.structs.replace(
             request.facts,
             schedule=as_plain(self.strikes),
@@ -152,7 +160,7 @@ class _Run:
             done = trio.Event()
             nursery.start_soon(self._run_groups, done)
             try:
-                await self._strike()
+                await self._strike(done)
                 self._enter("heal")
                 for group in self.groups:
                     group.stop()
@@ -172,15 +180,20 @@ class _Run:
                 nursery.start_soon(group.run, lambda: None)
         done.set()
 
-    async def _strike(self) -> None:
+    async def _strike(self, done: trio.Event) -> None:
         with trio.move_on_after(self.facts.duration_s):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._end_when, self.interruption.event, nursery.cancel_scope)
-                nursery.start_soon(self._end_when, self.enough, nursery.cancel_scope)
+                for end in (self.interruption.event, self.enough, done):
+                    nursery.start_soon(self._end_when, end, nursery.cancel_scope)
                 if self.request.until_violated:
                     nursery.start_soon(self._check_in_between)
                 await run_nemesis(
-                    self.strikes, self._fault_context, self.fault_journal.append, self.clock, self._fault_status
+                    self.strikes,
+                    self._fault_context,
+                    self.fault_journal.append,
+                    self.clock,
+                    self._fault_status,
+                    pacing=self.proof.pacing if self.proof else None,
                 )
                 await trio.sleep_forever()
 
@@ -207,7 +220,7 @@ class _Run:
         facts = self.facts
         specs = [self._group_spec(number) for number in range(facts.client_groups)]
         if len(specs) == 1:
-            return [LocalGroup(specs[0], self.request.loaded)]
+            return [LocalGroup(specs[0], self.request.loaded, self.proof.order if self.proof else None)]
         return [ProcessGroup(spec) for spec in specs]
 
     def _group_spec(self, number: int) -> GroupSpec:
@@ -301,6 +314,8 @@ class _Run:
 
     def _primary_seen(self, event: PrimarySeen) -> None:
         self.primary = event.change.member or ""
+        if self.proof is not None:
+            self.proof.primary_seen(event.change)
         self.fault_journal.append(event)
 
     def _fault_status(self, text: str) -> None:

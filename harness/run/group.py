@@ -18,6 +18,7 @@ from harness.clock import RunClock
 from harness.interfaces.backend import Connection
 from harness.journal import JournalWriter
 from harness.run.client import ClientPlan, ClientProcess, Control
+from harness.run.turns import Order
 from harness.scenario.load import LoadedScenario
 from harness.settings import parse_settings
 
@@ -102,7 +103,7 @@ class Group(Protocol):
 class LocalGroup:
     """A group whose clients are threads of this process."""
 
-    def __init__(self, spec: GroupSpec, loaded: LoadedScenario) -> None:
+    def __init__(self, spec: GroupSpec, loaded: LoadedScenario, order: Order | None = None) -> None:
         self.spec = spec
         self.control = Control()
         self._journal = JournalWriter(Path(spec.journal_path))
@@ -119,6 +120,7 @@ class LocalGroup:
             application_name=spec.application_name,
             clock=RunClock(spec.origin_ns),
             journal=self._journal,
+            order=order,
         )
         self._processes = {client: ClientProcess(plan, client, self.control) for client in spec.members}
 

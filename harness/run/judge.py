@@ -7,6 +7,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
+
 from harness.checkers.compose import run_checkers
 from harness.clock import FOREVER_NS, NANOSECONDS_PER_SECOND
 from harness.facts import Cell, FaultWindow, RunFacts
@@ -25,7 +27,12 @@ MINIMUM_DURING_FAULTS = 20
 SECONDS_PER_OWED_STRIKE = 10
 """One effective strike of each fault is owed for each started such span of load."""
 
+MINIMUM_RUNS_WITH_EFFECT = 20
+"""Simulated runs in which a fault must have taken effect."""
+
 NO_FAULT = "none"
+SIMULATED = "sim"
+"""The backend in whose cells runs are counted, and not seconds."""
 
 
 def judge_run(history: History, scenario: Scenario) -> RunVerdict:
@@ -73,6 +80,7 @@ def weigh(history: History) -> Evidence:
         strikes_without_effect=dict(without),
         effective_faults=tuple(sorted({window.fault for window in effective})),
         load_s=_load_seconds(history),
+        runs_with_effect=int(bool(effective)),
     )
 
 
@@ -108,41 +116,99 @@ def _load_seconds(history: History) -> float:
     return min(seconds, history.facts.duration_s) if history.facts else seconds
 
 
+class CellTally(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runs of a cell came to, all together; tallies of parts of them can be added."""
+
+    runs: tuple[str, ...] = ()
+    """Ids of the runs whose record is kept."""
+    count: int = 0
+    violated: int = 0
+    evidence: Evidence = msgspec.field(default_factory=Evidence)
+    anomalies: dict[str, int] = {}
+    reasons: tuple[str, ...] = ()
+    not_applicable: str = ""
+    telling: str = ""
+    """The command that does the first violated run again, else the first run."""
+
+    def plus(self, other: CellTally) -> CellTally:
+        """Return the tally of both; ``self`` is of the earlier runs."""
+        later_tells = not self.telling or (other.violated and not self.violated)
+        return CellTally(
+            runs=(*self.runs, *other.runs),
+            count=self.count + other.count,
+            violated=self.violated + other.violated,
+            evidence=self.evidence.plus(other.evidence),
+            anomalies=dict(Counter(self.anomalies) + Counter(other.anomalies)),
+            reasons=tuple(dict.fromkeys((*self.reasons, *other.reasons))),
+            not_applicable=self.not_applicable or other.not_applicable,
+            telling=other.telling if later_tells else self.telling,
+        )
+
+
+def tally_run(facts: RunFacts, verdict: RunVerdict) -> CellTally:
+    """Return the tally of one run whose record is kept."""
+    return CellTally(
+        runs=(facts.run,),
+        count=1,
+        violated=int(verdict.status == "violated"),
+        evidence=verdict.evidence,
+        anomalies=kinds_of(verdict),
+        reasons=reasons_of(verdict),
+        not_applicable=verdict.not_applicable,
+        telling=facts.replay,
+    )
+
+
+def kinds_of(verdict: RunVerdict) -> dict[str, int]:
+    """Return how often each kind of anomaly was found in a run."""
+    kinds: Counter[str] = Counter()
+    for checked in verdict.verdicts:
+        kinds.update(_kinds(checked))
+    return dict(kinds)
+
+
+def reasons_of(verdict: RunVerdict) -> tuple[str, ...]:
+    """Return why a run cannot support ``holds``: what kept its record, or a checker, from it."""
+    incomplete = [verdict.incomplete] if verdict.incomplete else []
+    return (*incomplete, *(f"{v.checker}: {v.reason}" for v in verdict.verdicts if v.status == "unknown"))
+
+
 def judge_cell(
     cell: Cell,
     runs: Sequence[tuple[RunFacts, RunVerdict]],
     expected: Expected | None,
 ) -> CellResult:
-    """Return the verdict on a cell over all its runs.
+    """Return the verdict on a cell over all its runs; see :func:`conclude`."""
+    tally = CellTally()
+    for facts, verdict in runs:
+        tally = tally.plus(tally_run(facts, verdict))
+    return conclude(cell, tally, expected)
+
+
+def conclude(cell: Cell, tally: CellTally, expected: Expected | None, *, searched: str = "") -> CellResult:
+    """Return the verdict on a cell.
 
     A violation in any run counts. Otherwise it holds only where every run was judged so and the evidence of all
-    runs together suffices; else it is unknown, with the reasons.
+    runs together suffices, for which a completed search (its scope in ``searched``) needs no counts; else it is
+    unknown, with the reasons.
     """
-    evidence = Evidence()
-    for _, verdict in runs:
-        evidence = evidence.plus(verdict.evidence)
-    not_applicable = next((v.not_applicable for _, v in runs if v.not_applicable), "")
-    violated = [facts for facts, verdict in runs if verdict.status == "violated"]
-    reasons = () if violated else _unknown_reasons(cell, [v for _, v in runs], evidence, not_applicable)
-    status: VerdictStatus = "violated" if violated else "unknown" if reasons else "holds"
-    anomalies: Counter[str] = Counter()
-    for _, run_verdict in runs:
-        for checked in run_verdict.verdicts:
-            anomalies.update(_kinds(checked))
-    telling = (violated or [facts for facts, _ in runs])[:1]
+    reasons = () if tally.violated else _unknown_reasons(cell, tally, searched)
+    status: VerdictStatus = "violated" if tally.violated else "unknown" if reasons else "holds"
     return CellResult(
         cell=cell,
         status=status,
         reasons=reasons,
-        not_applicable=bool(not_applicable) and not violated,
+        not_applicable=bool(tally.not_applicable) and not tally.violated,
         expected=expected.verdict if expected else "",
         expected_why=expected.why if expected else "",
-        surprise=is_surprise(status, expected, set(anomalies)),
-        runs=tuple(facts.run for facts, _ in runs),
-        violated_runs=len(violated),
-        anomalies=dict(anomalies.most_common()),
-        evidence=evidence,
-        replay=telling[0].replay if telling else "",
+        surprise=is_surprise(status, expected, set(tally.anomalies)),
+        runs=tally.runs,
+        violated_runs=tally.violated,
+        anomalies=dict(Counter(tally.anomalies).most_common()),
+        evidence=tally.evidence,
+        replay=tally.telling,
+        seeds=tally.count if cell.backend == SIMULATED else 0,
+        searched=searched,
     )
 
 
@@ -153,17 +219,12 @@ def _kinds(verdict: Verdict) -> Counter[str]:
     return kinds
 
 
-def _unknown_reasons(
-    cell: Cell, verdicts: Sequence[RunVerdict], evidence: Evidence, not_applicable: str
-) -> tuple[str, ...]:
-    reasons = [f"not applicable: {not_applicable}"] if not_applicable else []
-    if not verdicts:
+def _unknown_reasons(cell: Cell, tally: CellTally, searched: str) -> tuple[str, ...]:
+    reasons = [f"not applicable: {tally.not_applicable}"] if tally.not_applicable else []
+    if not tally.count:
         reasons.append("it was not run")
-    for verdict in verdicts:
-        if verdict.incomplete:
-            reasons.append(verdict.incomplete)
-        reasons += [f"{v.checker}: {v.reason}" for v in verdict.verdicts if v.status == "unknown"]
-    return tuple(dict.fromkeys((*reasons, *missing_evidence(cell, evidence))))
+    missing = () if searched else missing_evidence(cell, tally.evidence)
+    return tuple(dict.fromkeys((*reasons, *tally.reasons, *missing)))
 
 
 def missing_evidence(cell: Cell, evidence: Evidence) -> tuple[str, ...]:
@@ -174,7 +235,8 @@ def missing_evidence(cell: Cell, evidence: Evidence) -> tuple[str, ...]:
     if cell.fault != NO_FAULT:
         missing += _missing_strikes(cell, evidence)
     if any(reason.startswith("too little") for reason in missing):
-        missing.append("a longer --duration, more --clients or --repeat give more evidence")
+        more = "more --seeds" if cell.backend == SIMULATED else "a longer --duration, more --clients or --repeat"
+        missing.append(f"{more} give more evidence")
     return tuple(missing)
 
 
@@ -182,15 +244,30 @@ def _missing_strikes(cell: Cell, evidence: Evidence) -> list[str]:
     faults = cell.fault.split("+")
     idle = [name for name in faults if name not in evidence.effective_faults]
     missing = [f"the fault {name} never took effect" for name in idle]
-    owed = len(faults) * max(1, math.ceil(round(evidence.load_s, 1) / SECONDS_PER_OWED_STRIKE))
-    if not idle and evidence.effective_strikes < owed:
-        missing.append(f"too little evidence: {evidence.effective_strikes} effective strikes, {owed} are owed")
+    if cell.backend == SIMULATED:
+        missing += _missing_simulated_runs(evidence, idle)
+    else:
+        missing += _missing_owed_strikes(evidence, idle, faults)
     if evidence.during_faults < MINIMUM_DURING_FAULTS:
         missing.append(
             f"too little evidence: {evidence.during_faults} operations during effective faults, "
             f"{MINIMUM_DURING_FAULTS} are needed"
         )
     return missing
+
+
+def _missing_owed_strikes(evidence: Evidence, idle: Sequence[str], faults: Sequence[str]) -> list[str]:
+    owed = len(faults) * max(1, math.ceil(round(evidence.load_s, 1) / SECONDS_PER_OWED_STRIKE))
+    if idle or evidence.effective_strikes >= owed:
+        return []
+    return [f"too little evidence: {evidence.effective_strikes} effective strikes, {owed} are owed"]
+
+
+def _missing_simulated_runs(evidence: Evidence, idle: Sequence[str]) -> list[str]:
+    if idle or evidence.runs_with_effect >= MINIMUM_RUNS_WITH_EFFECT:
+        return []
+    had = f"{evidence.runs_with_effect} runs with an effective fault"
+    return [f"too little evidence: {had}, {MINIMUM_RUNS_WITH_EFFECT} are needed"]
 
 
 def is_surprise(status: VerdictStatus, expected: Expected | None, anomalies: set[str]) -> bool:

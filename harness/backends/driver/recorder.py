@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from bson import Int64, Timestamp
@@ -32,6 +32,18 @@ _NO_ARGUMENTS: dict[str, Any] = {}
 
 class ClientDied(BaseException):
     """The client process died (fault ``crash-client``): nothing of its operation reaches the database any more."""
+
+
+class CommandGate(Protocol):
+    """Lets commands through one by one: called on the thread that sends, just before and just after a command."""
+
+    def before(self) -> None:
+        """Return when the next command of the operation may be sent."""
+        ...
+
+    def after(self) -> None:
+        """Take notice that it was answered, or failed."""
+        ...
 
 
 class _OpenCall:
@@ -110,18 +122,20 @@ class Recorder:
     """Records the database calls of one client process, operation by operation.
 
     Arguments: ``clock`` is the run's; ``cancel`` is looked at before every call; ``members`` maps ``host:port`` to
-    member name. :meth:`begin` and :meth:`end` are called by the client's own thread, :meth:`arm_crash` by any; child
-    tasks record into the operation under way.
+    member name; ``gate`` holds every command of an operation back until its turn. :meth:`begin` and :meth:`end` are
+    called by the client's own thread, :meth:`arm_crash` by any; child tasks record into the operation under way.
     """
 
-    def __init__(self, clock: RunClock, cancel: CancelFlag, members: Mapping[str, str]) -> None:
+    def __init__(
+        self, clock: RunClock, cancel: CancelFlag, members: Mapping[str, str], gate: CommandGate | None = None
+    ) -> None:
         self._origin_ns = clock.origin_ns
         self._cancel = cancel
         self._servers = {_address(text): name for text, name in members.items()}
         self._operation: _OpenOperation | None = None
         self._thread = _ThreadState()
         self._armed = False
-        self.listener: CommandListener = _CommandRecorder(self._thread, self._servers, clock.origin_ns)
+        self.listener: CommandListener = _CommandRecorder(self._thread, self._servers, clock.origin_ns, gate)
         """What the client's MongoClient is given as event listener."""
 
     def begin(self) -> None:
@@ -199,7 +213,10 @@ class Recorder:
 
 
 class _CommandRecorder(CommandListener):
-    def __init__(self, thread: _ThreadState, servers: Mapping[Any, str], origin_ns: int) -> None:
+    def __init__(
+        self, thread: _ThreadState, servers: Mapping[Any, str], origin_ns: int, gate: CommandGate | None
+    ) -> None:
+        self._gate = gate
         self._thread = thread
         self._servers = servers
         self._origin_ns = origin_ns
@@ -217,6 +234,8 @@ class _CommandRecorder(CommandListener):
         address = event.connection_id
         server = self._servers.get(address) or f"{address[0]}:{address[1]}"
         request = _plain_request(event.command)
+        if self._gate is not None:
+            self._gate.before()
         call.send(event.command_name, request, server, time.monotonic_ns() - self._origin_ns)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
@@ -228,13 +247,18 @@ class _CommandRecorder(CommandListener):
         concern = call.request.get("writeConcern")
         unacknowledged = concern is not None and concern.get("w") == 0
         call.receive(end_ns, None if unacknowledged else _plain_reply(event.reply), None)
+        if self._gate is not None:
+            self._gate.after()
 
     def failed(self, event: CommandFailedEvent) -> None:
         """Note that a command failed, answered or not."""
         end_ns = time.monotonic_ns() - self._origin_ns
         call = self._thread.call
-        if call is not None:
-            call.receive(end_ns, None, failure_of_attempt(event.failure))
+        if call is None:
+            return
+        call.receive(end_ns, None, failure_of_attempt(event.failure))
+        if self._gate is not None:
+            self._gate.after()
 
 
 def _plain_request(command: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ May import nothing of the harness but ``seed`` and ``errors``. Start reading wit
 decides, ``guard.py`` what keeps a simulated run from reaching out of it.
 """
 
-from harness.sim.kernel.choices import DefaultStrategy, Deviation, Site, Strategy
+from harness.sim.kernel.choices import DefaultStrategy, Deviation, Site, StateKeys, Strategy
 from harness.sim.kernel.loop import EndlessRunError, Event, Kernel, StandstillError, Task, TaskCancelled
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Kernel",
     "Site",
     "StandstillError",
+    "StateKeys",
     "Strategy",
     "Task",
     "TaskCancelled",

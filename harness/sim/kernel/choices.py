@@ -1,13 +1,13 @@
 """Choices: what a simulated run leaves open, where it was decided, and who decides.
 
 Every nondeterminism goes through :meth:`~harness.sim.kernel.loop.Kernel.choose`. A run's trace is the sparse list of
-its deviations from the default, which is "run the current task on, no fault, no delay"; hence a trace is short, readable,
-and can be replayed as far as it goes on a changed workload.
+its deviations from the default, which is "run the current task on, no fault, no delay"; hence a trace is short,
+readable, and can be replayed as far as it goes on a changed workload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -39,6 +39,19 @@ class Deviation(NamedTuple):
 
     site: Site
     label: Label
+
+
+class StateKeys(NamedTuple):
+    """Keys of the states of a run, asked for between two steps. States of one key go on alike under like choices.
+
+    A state is what decides how the run goes on and is judged: the database, what every client got so far, armed timers
+    and faults, what is left of budgets. Keys have 128 bits, so that two states do not share one by chance.
+    """
+
+    key: Callable[[str], int]
+    """``key(task)`` tells the states apart by the current task too; ``key("")`` does not."""
+    keeps: frozenset[str] = frozenset()
+    """What of the past the key tells apart beyond results, as ``real-time-order``."""
 
 
 class Strategy(Protocol):

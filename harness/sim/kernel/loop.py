@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from harness.awaiting import discard, foreign_await
 from harness.errors import HarnessError
-from harness.sim.kernel.choices import RUN, TIME, DefaultStrategy, Deviation, Label, Site, Strategy
+from harness.sim.kernel.choices import RUN, TIME, DefaultStrategy, Deviation, Label, Site, StateKeys, Strategy
 
 US_PER_SECOND: Final = 1_000_000
 US_PER_MS: Final = 1_000
 
+_new = tuple.__new__
 _PAUSE: Final = object()
 _PARK: Final = object()
 _MASK: Final = (1 << 64) - 1
@@ -84,6 +85,7 @@ class Task:
         "number",
         "operation",
         "pending_error",
+        "ready",
         "result",
         "timer",
         "vital",
@@ -102,6 +104,7 @@ class Task:
         self.waiting_for: Event | None = None
         self.timer: Timer | None = None
         self.woken = False
+        self.ready = False
         self.pending_error: BaseException | None = None
         self.done = False
         self.result: Any = None
@@ -112,6 +115,22 @@ class Task:
         """Begin an operation: choices made from here on belong to it."""
         self.operation = operation
         self.counts = {}
+
+
+class _Footprints(Sequence[Any]):
+    """What the next steps of the ready tasks touch; looked up only where a strategy asks."""
+
+    __slots__ = ("_ready",)
+
+    def __init__(self, ready: list[Task]) -> None:
+        self._ready = ready
+
+    def __len__(self) -> int:
+        return len(self._ready) + 1
+
+    def __getitem__(self, position: Any) -> Any:
+        # What letting time pass touches, the option after the tasks, nobody knows.
+        return None if position == len(self._ready) else self._ready[position].footprint
 
 
 class Kernel:
@@ -139,8 +158,14 @@ class Kernel:
         self.tasks: list[Task] = []
         self.after_step: Callable[[], None] | None = None
         """Called after every step of a task and every timer: where invariants are checked."""
+        self.state_keys: StateKeys | None = None
+        """Set by who can tell states apart, so that an exhaustive search need not go on twice from one."""
         self._strategy = strategy or DefaultStrategy()
         self._ready: list[Task] = []
+        self._labels: list[Label] | None = None
+        self._labels_with_time: list[Label] | None = None
+        self._footprints = _Footprints(self._ready)
+        self._vital_left = 0
         self._timers: list[tuple[int, int, Timer]] = []
         self._sequence = 0
         self._root = Task(-1, "kernel", _nothing(), vital=False)
@@ -173,8 +198,9 @@ class Kernel:
         counts[kind] = occurrence + 1
         self.decisions += 1
         if chosen != default:
-            site = Site(task.name, task.operation, kind, occurrence)
-            self.deviations.append(Deviation(site, options[chosen]))
+            # Most steps of a sampled schedule deviate: past the constructors of named tuples, at a third of their cost.
+            site = _new(Site, (task.name, task.operation, kind, occurrence))
+            self.deviations.append(_new(Deviation, (site, options[chosen])))
         self.digest = ((self.digest ^ (chosen + len(options) * 131)) * _MIX + self.now_us) & _MASK
         if self.events is not None:
             self.events.append((self.now_us, task.name, task.operation, kind, occurrence, options[chosen]))
@@ -195,6 +221,7 @@ class Kernel:
         """Start a task; it runs when it is chosen. The run ends when every ``vital`` task has ended."""
         task = Task(len(self.tasks), name, body, vital=vital)
         self.tasks.append(task)
+        self._vital_left += vital
         self._make_ready(task)
         return task
 
@@ -268,23 +295,47 @@ class Kernel:
         self._make_ready(task)
 
     def _make_ready(self, task: Task) -> None:
-        ready = self._ready
-        if task in ready or task.done:
+        if task.ready or task.done:
             return
+        task.ready = True
+        ready = self._ready
         position = len(ready)
         while position and ready[position - 1].number > task.number:
             position -= 1
         ready.insert(position, task)
+        self._labels = self._labels_with_time = None
+
+    def _not_ready(self, task: Task) -> None:
+        task.ready = False
+        self._ready.remove(task)
+        self._labels = self._labels_with_time = None
 
     # -- the loop
 
     def run(self) -> None:
-        """Run until every vital task has ended. Raises StandstillError, EndlessRunError and what a vital task raises."""
-        while any(task.vital and not task.done for task in self.tasks):
-            self._fire_due()
+        """Run until every vital task has ended. Raises StandstillError, EndlessRunError, what a vital task raises."""
+        timers = self._timers
+        while self._vital_left:
+            if timers and timers[0][0] <= self.now_us:
+                self._fire_due()
             task = self._pick()
             if task is not None:
                 self._step(task)
+
+    def run_until(self, now_us: int) -> int | None:
+        """Run what is due by ``now_us``, for a front that lets virtual time follow the clock; return the next timer's.
+
+        Time never jumps here: it is set to ``now_us`` where it lags behind. None means that no timer is left.
+        """
+        while True:
+            self.now_us = max(self.now_us, now_us)
+            self._fire_due()
+            if not self._ready:
+                break
+            self._step(self._ready[0])
+        while self._timers and self._timers[0][2].action is None:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
 
     def close(self) -> None:
         """End every coroutine that is left, without running it further."""
@@ -294,6 +345,7 @@ class Kernel:
                 self.current = task
                 discard(task.coroutine)
         self.current = self._root
+        self._vital_left = 0
         self._ready.clear()
         self._timers.clear()
 
@@ -303,23 +355,27 @@ class Kernel:
         if not ready:
             self._jump(forced=True)
             return None
-        default = 0
-        for position, task in enumerate(ready):
-            if task is self.current:
-                default = position
-        jump = self._next_jump()
-        if len(ready) == 1 and jump is None:
+        timers = self._timers
+        jumpable = bool(timers) and self._next_jump() is not None
+        if len(ready) == 1 and not jumpable:
             return ready[0]
-        options: list[Label] = [task.name for task in ready]
-        footprints: list[Any] = [task.footprint for task in ready]
-        if jump is not None:
-            options.append(TIME)
-            footprints.append(None)
-        chosen = self.choose(RUN, options, default, footprints)
+        current = self.current
+        default = ready.index(current) if current.ready else 0
+        labels = self._labels_with_time if jumpable else self._labels
+        chosen = self.choose(RUN, labels or self._label(jumpable=jumpable), default, self._footprints)
         if chosen < len(ready):
             return ready[chosen]
         self._jump(forced=False)
         return None
+
+    def _label(self, *, jumpable: bool) -> list[Label]:
+        labels: list[Label] = [task.name for task in self._ready]
+        if jumpable:
+            labels.append(TIME)
+            self._labels_with_time = labels
+        else:
+            self._labels = labels
+        return labels
 
     def _next_jump(self) -> Timer | None:
         timers = self._timers
@@ -376,21 +432,21 @@ class Kernel:
         except BaseException as error:
             task.error = error
             self._end(task)
-            if task.vital and not isinstance(error, TaskCancelled):
+            if not isinstance(error, TaskCancelled) and (task.vital or not isinstance(error, Exception)):
                 raise
         else:
             if trap is _PARK:
-                self._ready.remove(task)
+                self._not_ready(task)
             elif trap is not _PAUSE:
-                self._ready.remove(task)
-                task.done = True
+                self._end(task)
                 raise foreign_await(task.coroutine, trap)
         if self.after_step is not None:
             self.after_step()
 
     def _end(self, task: Task) -> None:
         task.done = True
-        self._ready.remove(task)
+        self._vital_left -= task.vital
+        self._not_ready(task)
         self.signal(task.ended)
 
 

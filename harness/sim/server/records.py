@@ -7,9 +7,22 @@ Documents, and the maps that hold them, are never changed in place: who writes c
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, dataclass_transform
+
+from harness.sim.documents.unique import IndexDefinition
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(*, eq: bool = True) -> Callable[[type[T]], type[T]]:
+    """Make a dataclass that is frozen to the type checker alone: making a really frozen one takes four times as long.
+
+    Every write makes five of these records, and they are most of what it costs.
+    """
+    return dataclass(slots=True, kw_only=True, eq=eq)
 
 Document = dict[str, Any]
 IdKey = Hashable
@@ -26,9 +39,15 @@ class Index:
     sparse: bool = False
     partial_filter: Document | None = None
     expire_after_seconds: int | None = None
+    definition: IndexDefinition = field(init=False, repr=False, compare=False)
+    """The same for the document engine."""
+
+    def __post_init__(self) -> None:
+        definition = IndexDefinition(self.name, dict(self.keys), self.unique, self.sparse, self.partial_filter)
+        object.__setattr__(self, "definition", definition)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class CollectionData:
     """A collection: its documents in natural order, its indexes, and the keys of its unique indexes."""
 
@@ -40,7 +59,7 @@ class CollectionData:
     """Index name to key to the document that has it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class SessionRecord:
     """What the set remembers of a session's last retryable write or transaction; replicated, rolled back with it."""
 
@@ -51,7 +70,7 @@ class SessionRecord:
     state: Literal["retryable", "committed"] = "retryable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Data:
     """Everything that is replicated, as it is after an oplog entry."""
 
@@ -61,7 +80,7 @@ class Data:
     """Session id, in hexadecimal, to its record."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Change:
     """One operation of an oplog entry, with what a change stream tells of it."""
 
@@ -71,12 +90,17 @@ class Change:
     """``{"_id": ...}`` of the document."""
     document: Document | None = None
     """As it is after the change."""
-    updated: Document = field(default_factory=dict)
-    removed: tuple[str, ...] = ()
-    truncated: tuple[Document, ...] = ()
+    before: Document | None = None
+    """As it was before an update: with ``update`` a change stream tells from it which fields were updated."""
+    update: Any = None
+    """The operators of an update, or its pipeline, as the command gave them."""
+    target: str = ""
+    """The new namespace of a renamed collection."""
+    uuid: int = 0
+    """The collection's."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class OplogEntry:
     """One entry; entries are compared by identity. ``changes`` is empty for a no-op."""
 
@@ -87,12 +111,14 @@ class OplogEntry:
     """Cluster time: seconds since the epoch << 32 | increment."""
     wall_us: int
     """The primary's wall clock."""
-    data: Data
+    data: Data = field(repr=False)
     changes: tuple[Change, ...] = ()
-    previous: OplogEntry | None = None
+    previous: OplogEntry | None = field(default=None, repr=False)
     session: str = ""
     transaction: int = -1
     """``txnNumber`` of the transaction that it commits, or -1."""
+    at_us: int = 0
+    """The virtual time at which the primary made it; what is older than the journal's interval is on disk."""
 
     @property
     def position(self) -> tuple[int, int]:

@@ -1,0 +1,43 @@
+"""``harness shrink``: a finding of the simulator at its smallest, explained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.text import Text
+
+from harness import store
+from harness.cli.output import show_explanation
+from harness.explore.shrink import DEFAULT_BUDGET, ShrinkResult
+from harness.run.simulated.shrinking import shrink_stored
+
+
+def shrink(
+    run: Annotated[str, Parameter(name="RUN", help="A stored simulated run that is violated.")],
+    /,
+    *,
+    anomaly: Annotated[str, Parameter(show_default=False, help="The kind to keep; else the first that it has.")] = "",
+    budget: Annotated[int, Parameter(help="Simulated runs that shrinking may cost.")] = DEFAULT_BUDGET,
+    runs: Annotated[Path, Parameter(help="The store.")] = Path("runs"),
+) -> int:
+    """Find the smallest workload and schedule that still show a finding, and explain it.
+
+    What comes out is kept as a run of its own, with the suffix -shrunk; `harness prove` takes it to real servers.
+
+    For example:
+
+        harness shrink 20261125-031500-1a2b-3c4d5e-001
+    """
+    console = Console(stderr=True)
+
+    def progress(result: ShrinkResult) -> None:
+        operations, clients, deviations = result.size
+        line = f"{operations} operations of {clients} clients, {deviations} deviations ({result.executions:,} runs)"
+        console.print(Text(line), soft_wrap=True)
+
+    shrunk = shrink_stored(runs, store.find(runs, run), anomaly=anomaly, budget=budget, on_progress=progress)
+    show_explanation(shrunk, console)
+    return 1

@@ -1,0 +1,337 @@
+"""Bounded exhaustive search: every run of a workload within bounds, or an account of how far the search got.
+
+A run is executed again from its start for every branch, since coroutines cannot be copied: the noted deviations are
+applied, beyond them the default is taken and every other option is noted as a branch. Branches are taken in ascending
+number of deviations, so that the first violation has the fewest, and what was completed can be said at any time.
+
+Where a program tells its states apart, a run ends where it comes to a state that another has come to with no more
+deviations. That drops the order of what happened before; what a checker needs of it, the keys must keep.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from harness.explore.bounds import Bounds, Used, class_of
+from harness.explore.program import Execution, Program, Workload
+from harness.sim.kernel import Kernel
+from harness.sim.kernel.choices import RUN, Label
+
+PROGRESS_S: Final = 0.5
+_MOST_STATES: Final = 2_000_000
+"""States that are remembered; a search that meets more says that it did not complete."""
+
+
+_COUNTLESS: Final = 1e12
+_SLOWEST_DECLINE: Final = 0.9
+
+
+class _Abandoned(BaseException):
+    """Raised by the search in a run that need not go on. Not an Exception, so that no program swallows it."""
+
+
+class Branch(NamedTuple):
+    """A run to be executed: the default everywhere but at its own position and those of its parents."""
+
+    parent: Branch | None
+    position: int
+    """Number of the choice at which it deviates."""
+    option: int
+    used: Used
+
+
+ROOT: Final = Branch(None, -1, 0, Used())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What a search may cost; None stands for no limit."""
+
+    executions: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a search is."""
+
+    executions: int
+    states: int
+    deviations: int
+    """Runs with this many deviations are being executed; those with fewer are done."""
+    waiting: int
+    seconds: float
+    seconds_left: float
+    """An estimate, good to a factor of some."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """What a search found and how far it got."""
+
+    bounds: Bounds
+    complete: bool
+    completed_deviations: int
+    """All runs within the bounds with at most so many deviations were executed; -1 where not even one was."""
+    executions: int
+    abandoned: int
+    """Executions among these that ended at a state that was known."""
+    states: int
+    violations: tuple[Execution, ...]
+    """The first execution, one of the fewest deviations, for each set of anomalies."""
+    unknown: tuple[Execution, ...]
+    """The first execution for each reason for which there was no verdict."""
+    hashing: bool
+    why_not_hashing: str
+    seconds: float
+    seconds_left: float
+
+    def describe(self) -> str:
+        """Return in words what was searched."""
+        scope = self.bounds.describe()
+        if self.complete:
+            return f"complete within {scope}: {self._counts()}"
+        left = f"about {self.seconds_left:,.0f} s were left"
+        if self.completed_deviations < 0:
+            return f"nothing completed within {scope}: {self._counts()}; {left}"
+        return (
+            f"complete up to {self.completed_deviations} deviations within {scope}, then stopped: "
+            f"{self._counts()}; {left}"
+        )
+
+    def _counts(self) -> str:
+        reduction = f"{self.states:,} states" if self.hashing else f"no state hashing ({self.why_not_hashing})"
+        return f"{self.executions:,} executions, {reduction}, {self.seconds:,.1f} s"
+
+
+def search(
+    program: Program,
+    workload: Workload,
+    bounds: Bounds,
+    *,
+    budget: Budget | None = None,
+    hashing: bool = True,
+    admit: Callable[[str, Label], bool] | None = None,
+    stop: Callable[[Execution], bool] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> SearchResult:
+    """Execute every run of ``workload`` within ``bounds``, as far as ``budget`` goes.
+
+    ``hashing`` lets runs end at known states where the program's requirements allow it. ``admit(kind, label)`` may
+    leave options out of the search. ``stop(execution)`` ends it, as after one that shows what was looked for.
+    """
+    return _Search(program, workload, bounds, budget or Budget(), hashing=hashing, admit=admit).run(stop, on_progress)
+
+
+class _Search:
+    def __init__(
+        self,
+        program: Program,
+        workload: Workload,
+        bounds: Bounds,
+        budget: Budget,
+        *,
+        hashing: bool,
+        admit: Callable[[str, Label], bool] | None,
+    ) -> None:
+        self.program = program
+        self.workload = workload
+        self.bounds = bounds
+        self.budget = budget
+        self.admit = admit
+        self.hashing = hashing
+        self.why_not = "" if hashing else "it was switched off"
+        self.waiting: list[list[Branch]] = [[ROOT]]
+        """By number of deviations, the branches to be taken."""
+        self.noted: list[int] = [1]
+        """By number of deviations, the branches that were ever noted."""
+        self.seen: dict[int, list[Used]] = {}
+        self.executions = 0
+        self.abandoned = 0
+        self.violations: dict[tuple[str, ...], Execution] = {}
+        self.unknown: dict[str, Execution] = {}
+        self.level = 0
+        self.began = 0.0
+
+    def run(
+        self, stop: Callable[[Execution], bool] | None, on_progress: Callable[[Progress], None] | None
+    ) -> SearchResult:
+        """Search until nothing is left, the budget is spent, or ``stop`` says so."""
+        self.began = told = time.monotonic()
+        complete = True
+        while self.level < len(self.waiting):
+            branches = self.waiting[self.level]
+            if not branches:
+                self.level += 1
+                continue
+            if self._spent():
+                complete = False
+                break
+            execution = self._execute(branches.pop())
+            if execution is not None and stop is not None and stop(execution):
+                complete = False
+                break
+            if on_progress is not None and time.monotonic() - told >= PROGRESS_S:
+                told = time.monotonic()
+                on_progress(self._progress())
+        return self._result(complete=complete)
+
+    def _spent(self) -> bool:
+        budget = self.budget
+        if budget.executions is not None and self.executions >= budget.executions:
+            return True
+        if len(self.seen) >= _MOST_STATES:
+            return True
+        return budget.seconds is not None and time.monotonic() - self.began >= budget.seconds
+
+    def _execute(self, branch: Branch) -> Execution | None:
+        self.executions += 1
+        try:
+            execution = self.program.execute(self.workload, _SearchStrategy(self, branch))
+        except _Abandoned:
+            self.abandoned += 1
+            return None
+        if execution.status == "violated":
+            self.violations.setdefault(execution.anomalies, execution)
+        elif execution.status == "unknown":
+            self.unknown.setdefault(execution.reason, execution)
+        return execution
+
+    def wait(self, branch: Branch) -> None:
+        """Note a branch."""
+        level = sum(branch.used)
+        while len(self.waiting) <= level:
+            self.waiting.append([])
+            self.noted.append(0)
+        self.waiting[level].append(branch)
+        self.noted[level] += 1
+
+    def knows(self, kernel: Kernel, used: Used) -> bool:
+        """Whether the state of a run was come to before with no more deviations of any class; remember it."""
+        keys = kernel.state_keys
+        if keys is None or not self.program.requirements <= keys.keeps:
+            self._give_up_hashing("the program does not tell its states apart" if keys is None else "")
+            return False
+        key = keys.key(kernel.current.name if self.bounds.told_apart_by_task else "")
+        spent = self.bounds.spent(used)
+        before = self.seen.get(key)
+        if before is None:
+            self.seen[key] = [spent]
+            return False
+        if any(all(map(_at_most, one, spent)) for one in before):
+            return True
+        before.append(spent)
+        return False
+
+    def _give_up_hashing(self, why: str) -> None:
+        self.hashing = False
+        self.why_not = why or f"a checker needs {', '.join(sorted(self.program.requirements))}"
+
+    def _progress(self) -> Progress:
+        seconds = time.monotonic() - self.began
+        return Progress(
+            executions=self.executions,
+            states=len(self.seen),
+            deviations=self.level,
+            waiting=sum(map(len, self.waiting)),
+            seconds=seconds,
+            seconds_left=self._seconds_left(seconds),
+        )
+
+    def _seconds_left(self, seconds: float) -> float:
+        left = executions_left(self.noted, sum(map(len, self.waiting[: self.level + 1])), self.level)
+        return seconds * left / self.executions if self.executions else 0.0
+
+    def _result(self, *, complete: bool) -> SearchResult:
+        seconds = time.monotonic() - self.began
+        return SearchResult(
+            bounds=self.bounds,
+            complete=complete,
+            completed_deviations=self.level - 1,
+            executions=self.executions,
+            abandoned=self.abandoned,
+            states=len(self.seen),
+            violations=tuple(self.violations.values()),
+            unknown=tuple(self.unknown.values()),
+            hashing=self.hashing,
+            why_not_hashing=self.why_not,
+            seconds=seconds,
+            seconds_left=self._seconds_left(seconds),
+        )
+
+
+def executions_left(noted: Sequence[int], waiting: int, level: int) -> float:
+    """Return an estimate of the executions that a search has left.
+
+    ``noted`` counts by number of deviations the branches that were noted, ``waiting`` are left of those with ``level``.
+    How many deviations more multiply the branches is taken from the levels so far, and its decline with it.
+    """
+    if level >= len(noted):
+        return 0.0
+    done = noted[level] - waiting
+    following = noted[level + 1] * noted[level] / done if done and level + 1 < len(noted) else 0.0
+    left = float(waiting)
+    growth = following / noted[level]
+    before = noted[level] / noted[level - 1] if level else growth
+    while following >= 1 and left < _COUNTLESS:
+        left += following
+        decline = min(_SLOWEST_DECLINE, growth / before) if before else _SLOWEST_DECLINE
+        before, growth = growth, growth * decline
+        following *= growth
+    return left
+
+
+def _at_most(one: int, other: int) -> bool:
+    return one <= other
+
+
+class _SearchStrategy:
+    """Applies the deviations of a branch; beyond them takes the default, and notes every other option as a branch."""
+
+    def __init__(self, owner: _Search, branch: Branch) -> None:
+        self._owner = owner
+        self._branch = branch
+        self._used = branch.used
+        steps = []
+        step: Branch | None = branch
+        while step is not None and step.position >= 0:
+            steps.append((step.position, step.option))
+            step = step.parent
+        self._steps = steps
+        self._end = branch.position
+        self._next = steps[-1][0] if steps else -1
+        self._count = -1
+        self._kernel: Kernel | None = None
+
+    def begin(self, kernel: Kernel) -> None:
+        """Keep the kernel."""
+        self._kernel = kernel
+
+    def choose(self, kind: str, options: Sequence[Label], default: int, footprints: Sequence[Any] | None) -> int:  # noqa: ARG002 - a Strategy
+        """Return the option of the branch; beyond it the default."""
+        self._count = count = self._count + 1
+        if count <= self._end:
+            if count < self._next:
+                return default
+            option = self._steps.pop()[1]
+            self._next = self._steps[-1][0] if self._steps else self._end + 1
+            return option
+        return self._explore(kind, options, default)
+
+    def _explore(self, kind: str, options: Sequence[Label], default: int) -> int:
+        owner, kernel = self._owner, self._kernel
+        assert kernel is not None
+        is_run = kind == RUN
+        if is_run and owner.hashing and owner.knows(kernel, self._used):
+            raise _Abandoned
+        current_can_go_on = is_run and kernel.current.ready
+        for option, label in enumerate(options):
+            if option == default or (owner.admit is not None and not owner.admit(kind, label)):
+                continue
+            used = self._used.plus(class_of(kind, label, current_can_go_on=current_can_go_on))
+            if owner.bounds.admits(used):
+                owner.wait(Branch(self._branch, self._count, option, used))
+        return default

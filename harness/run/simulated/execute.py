@@ -1,0 +1,256 @@
+"""One simulated run: set up, load with strikes, heal, final reads; and what came out, without a file written.
+
+A run is a function of its cell, its seed, its workload and the strategy that chooses. Setup is the same for all seeds
+of a cell, so it is done once, and every run begins with the data that it left.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.clock import FOREVER_NS
+from harness.errors import ScenarioError
+from harness.explore.program import Workload, WorkloadItem
+from harness.facts import FaultWindow, Phase, PrimaryChange, RunFacts
+from harness.history import History
+from harness.interfaces.backend import primary_of
+from harness.operation import Operation
+from harness.run.client import check_call
+from harness.run.simulated.cell import START_US, SimulatedCell
+from harness.run.simulated.client import ClientProcess, run_own_function
+from harness.run.simulated.nemesis import SimulatedNemesis
+from harness.run.simulated.strikes import Stage, twins_of
+from harness.seed import stream
+from harness.sim.kernel import DefaultStrategy, Deviation, Kernel, Strategy
+from harness.sim.server.commands.dispatch import Dispatcher
+from harness.sim.server.network import Network
+from harness.sim.server.records import Data
+from harness.sim.server.replica_set import ReplicaSet
+
+STEPS_LIMIT = 2_000_000
+"""Steps of a run; a load of some thousand operations takes a tenth of that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedRun:
+    """What came out of a run: its history, its trace, and the digest over every step."""
+
+    history: History
+    deviations: tuple[Deviation, ...]
+    digest: int
+    decisions: int
+    steps: int
+    events: tuple[tuple[Any, ...], ...] = ()
+    unused_budget: int = 0
+
+
+def draw_workload(cell: SimulatedCell, seed: int) -> Workload:
+    """Return the calls of all clients of a run with that seed: ``cell.operations`` in all, shared out evenly.
+
+    Raises ScenarioError where the workload raises or asks for what the scenario has not.
+    """
+    scenario = cell.scenario
+    items = []
+    for client in range(cell.clients):
+        calls = iter(scenario.workload(stream(seed, "workload", client), client))
+        share = cell.operations // cell.clients + (client < cell.operations % cell.clients)
+        for number in range(share):
+            try:
+                call = next(calls, None)
+            except Exception as error:
+                raise ScenarioError(
+                    f"the workload of scenario {scenario.name!r} raised {type(error).__name__}: {error}",
+                    next_step="mend the workload function",
+                ) from error
+            if call is None:
+                break
+            check_call(scenario, call)
+            items.append(
+                WorkloadItem(id=f"{client}.{number}", client=client, index=number * cell.clients + client, call=call)
+            )
+    return Workload(items=tuple(items))
+
+
+@dataclass(kw_only=True)
+class Simulator:
+    """Simulates runs of one cell; keeps the data that the scenario's setup leaves."""
+
+    cell: SimulatedCell
+    _prepared: Data | None = field(default=None, init=False)
+    _prepared_until_us: int = field(default=START_US, init=False)
+
+    def run(
+        self,
+        seed: int,
+        workload: Workload,
+        strategy: Strategy,
+        *,
+        facts: RunFacts | None = None,
+        keep_events: bool = False,
+    ) -> SimulatedRun:
+        """Simulate one run. Raises ScenarioError for the scenario's own mistakes."""
+        if self._prepared is None:
+            self._prepare()
+        return _Run(self, seed, workload, strategy, facts, keep_events=keep_events).do()
+
+    @property
+    def prepared(self) -> tuple[Data | None, int]:
+        """The data that a run begins with, and the time at which it does."""
+        return self._prepared, self._prepared_until_us
+
+    def _prepare(self) -> None:
+        setup = self.cell.scenario.setup
+        kernel = Kernel(start_us=START_US)
+        replica_set = ReplicaSet(kernel, self.cell.configuration)
+        if setup is not None:
+            network = Network(replica_set, Dispatcher(replica_set))
+            kernel.spawn("setup", run_own_function(self.cell, kernel, network, "setup", setup))
+            try:
+                kernel.run()
+            finally:
+                kernel.close()
+        primary = replica_set.primary
+        assert primary is not None
+        self._prepared = primary.last.data
+        self._prepared_until_us = kernel.now_us
+
+
+class _Run:
+    def __init__(
+        self,
+        simulator: Simulator,
+        seed: int,
+        workload: Workload,
+        strategy: Strategy,
+        facts: RunFacts | None,
+        *,
+        keep_events: bool,
+    ) -> None:
+        cell = simulator.cell
+        data, start_us = simulator.prepared
+        self.cell = cell
+        self.facts = facts
+        self.kernel = kernel = Kernel(
+            DefaultStrategy(), start_us=start_us, steps_limit=STEPS_LIMIT, keep_events=keep_events
+        )
+        self.replica_set = ReplicaSet(kernel, cell.configuration, data)
+        dispatcher = Dispatcher(self.replica_set)
+        self.network = Network(self.replica_set, dispatcher)
+        self.operations: list[Operation] = []
+        connection_numbers = itertools.count(1)
+        self.clients = [
+            ClientProcess(
+                cell=cell,
+                seed=seed,
+                client=client,
+                items=workload.of(client),
+                kernel=kernel,
+                network=self.network,
+                operations=self.operations,
+                connection_numbers=connection_numbers,
+            )
+            for client in workload.clients
+        ]
+        self.stage = Stage(
+            kernel=kernel,
+            replica_set=self.replica_set,
+            network=self.network,
+            dispatch=dispatcher,
+            groups=cell.groups,
+            now_ns=lambda: cell.time_ns(kernel.now_us),
+            arm_crash=self._arm_crash,
+            crashes=lambda: sum(client.crashes for client in self.clients),
+        )
+        self.nemesis = SimulatedNemesis(twins_of(cell.fault), self.stage, cell.strikes)
+        self.phases: list[Phase] = []
+        self.primaries: list[PrimaryChange] = []
+        self.strategy = strategy
+
+    def do(self) -> SimulatedRun:
+        try:
+            self._load()
+            final = self._final_reads()
+        finally:
+            self.kernel.close()
+        return SimulatedRun(
+            history=self._history(final),
+            deviations=tuple(self.kernel.deviations),
+            digest=self.kernel.digest,
+            decisions=self.kernel.decisions,
+            steps=self.kernel.steps,
+            events=tuple(self.kernel.events or ()),
+            unused_budget=self.nemesis.left,
+        )
+
+    def _load(self) -> None:
+        kernel = self.kernel
+        self._enter("load")
+        self._note_primary()
+        self.replica_set.observers.append(self._note_primary)
+        for client in self.clients:
+            kernel.spawn(task_name(client.client), client.run())
+        self.nemesis.begin()
+        kernel.use(self.strategy)
+        kernel.run()
+        kernel.use(DefaultStrategy())
+
+    def _final_reads(self) -> Mapping[str, Any]:
+        kernel = self.kernel
+        self._enter("heal")
+        final_reads = self.cell.scenario.final_reads
+        task = kernel.spawn("end", self._end(final_reads))
+        kernel.run()
+        self._enter("end")
+        values = task.result
+        if not isinstance(values, Mapping):
+            raise ScenarioError(
+                f"final_reads of scenario {self.cell.scenario.name!r} returned {type(values).__name__}",
+                next_step="return a map of names to what was read",
+            )
+        return values
+
+    async def _end(self, final_reads: Callable[..., Any] | None) -> Any:
+        await self.nemesis.finish()
+        self._enter("quiet")
+        await self.replica_set.settle()
+        self._enter("final")
+        if final_reads is None:
+            return {}
+        return await run_own_function(self.cell, self.kernel, self.network, "final_reads", final_reads)
+
+    def _history(self, final: Mapping[str, Any]) -> History:
+        windows: list[FaultWindow] = self.nemesis.windows
+        return History(
+            operations=tuple(sorted(self.operations, key=lambda operation: (operation.start_ns, operation.index))),
+            final=final,
+            fault_windows=tuple(sorted(windows, key=lambda window: (window.start_ns, window.fault))),
+            primary_changes=tuple(self.primaries),
+            phases=tuple(self.phases),
+            facts=self.facts,
+        )
+
+    def _arm_crash(self, task: str) -> int | None:
+        for client in self.clients:
+            if task_name(client.client) == task:
+                client.recorder.arm_crash()
+                return client.client
+        return None
+
+    def _enter(self, phase: str) -> None:
+        self.phases.append(Phase(name=phase, time_ns=self.cell.time_ns(self.kernel.now_us)))
+
+    def _note_primary(self) -> None:
+        primary = primary_of(self.replica_set.observe())
+        change = (primary.member, primary.term) if primary else (None, None)
+        last = self.primaries[-1] if self.primaries else None
+        if last is None or (last.member, last.term) != change:
+            now_ns = self.cell.time_ns(self.kernel.now_us)
+            self.primaries.append(PrimaryChange(time_ns=min(now_ns, FOREVER_NS), member=change[0], term=change[1]))
+
+
+def task_name(client: int) -> str:
+    """Return the name of a client's task, under which choices speak of it."""
+    return f"client {client}"

@@ -1,0 +1,77 @@
+"""A simulated run with its verdict."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+
+from harness.explore.program import Workload
+from harness.facts import RunFacts
+from harness.result import RunVerdict, SeedResult
+from harness.run.judge import judge_run, kinds_of, reasons_of
+from harness.run.simulated.cell import SimulatedCell
+from harness.run.simulated.execute import SimulatedRun, Simulator
+from harness.run.simulated.keep import digest_of
+from harness.sim.kernel import Strategy
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedRun:
+    """A simulated run with its verdict."""
+
+    seed: int
+    strategy: str
+    run: SimulatedRun
+    verdict: RunVerdict
+    digest: str
+
+    def result(self, *, kept: str = "") -> SeedResult:
+        """Return its line in ``seeds.jsonl``."""
+        verdict = self.verdict
+        return SeedResult(
+            seed=self.seed,
+            digest=self.digest,
+            status=verdict.status,
+            strategy=self.strategy,
+            kinds=kinds_of(verdict),
+            reasons=reasons_of(verdict),
+            not_applicable=verdict.not_applicable,
+            evidence=verdict.evidence,
+            decisions=self.run.decisions,
+            deviations=len(self.run.deviations),
+            run=kept,
+        )
+
+
+def judge_execution(
+    simulator: Simulator, seed: int, workload: Workload, strategy: Strategy, name: str, *, keep_events: bool = False
+) -> JudgedRun:
+    """Simulate a run and judge it."""
+    # Finalisers must not run at moments that depend on how much was allocated before.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        facts = facts_of(simulator.cell, seed)
+        run = simulator.run(seed, workload, strategy, facts=facts, keep_events=keep_events)
+        verdict = judge_run(run.history, simulator.cell.scenario)
+    finally:
+        if was_enabled:
+            gc.enable()
+    return JudgedRun(seed=seed, strategy=name, run=run, verdict=verdict, digest=digest_of(run.history, run.digest))
+
+
+def facts_of(cell: SimulatedCell, seed: int, *, run: str = "", campaign: str = "") -> RunFacts:
+    """Return the facts of a simulated run, as far as they are known before it."""
+    return RunFacts(
+        run=run,
+        campaign=campaign,
+        cell=cell.name,
+        seed=seed,
+        clients=cell.clients,
+        client_groups=cell.client_groups,
+        members=cell.members,
+        network="simulated",
+        duration_s=0,
+        scenario_source=cell.loaded.source,
+        status="complete",
+    )

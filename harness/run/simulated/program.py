@@ -1,0 +1,62 @@
+"""One seed of one cell as the explorer sees it: a program that executes a workload and judges what happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.explore.program import REAL_TIME_ORDER, Execution, Workload
+from harness.result import RunVerdict
+from harness.run.judge import kinds_of, reasons_of
+from harness.run.simulated.execute import Simulator, draw_workload
+from harness.run.simulated.judged import judge_execution
+from harness.sim.kernel import EndlessRunError, StandstillError, Strategy
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedProgram:
+    """A :class:`~harness.explore.program.Program` over the simulator."""
+
+    simulator: Simulator
+    seed: int
+    name: str = "replay"
+    """What the strategy is called in the record."""
+
+    @property
+    def requirements(self) -> frozenset[str]:
+        """What the checkers of the scenario need that a reduction of the search may drop."""
+        checkers = self.simulator.cell.scenario.checkers
+        return frozenset() if all(checker.ignores_real_time for checker in checkers) else frozenset({REAL_TIME_ORDER})
+
+    def workload(self) -> Workload:
+        """Return the calls that the seed draws."""
+        return draw_workload(self.simulator.cell, self.seed)
+
+    def execute(self, workload: Workload, strategy: Strategy, *, keep_events: bool = False) -> Execution:
+        """Simulate and judge one run."""
+        try:
+            judged = judge_execution(self.simulator, self.seed, workload, strategy, self.name, keep_events=keep_events)
+        except (EndlessRunError, StandstillError) as error:
+            return Execution(deviations=(), digest="", decisions=0, steps=0, status="unknown", reason=error.message)
+        verdict, run = judged.verdict, judged.run
+        id_of = {item.index: item.id for item in workload}
+        return Execution(
+            deviations=run.deviations,
+            digest=judged.digest,
+            decisions=run.decisions,
+            steps=run.steps,
+            status=verdict.status,
+            anomalies=tuple(sorted(kinds_of(verdict))),
+            evidence=_evidence(verdict, id_of),
+            story=tuple(
+                line for checked in verdict.verdicts for anomaly in checked.anomalies for line in anomaly.story
+            ),
+            reason="; ".join(reasons_of(verdict)),
+            history=run.history,
+            facts=judged,
+            events=run.events,
+        )
+
+
+def _evidence(verdict: RunVerdict, id_of: dict[int, str]) -> tuple[str, ...]:
+    indexes = [index for checked in verdict.verdicts for anomaly in checked.anomalies for index in anomaly.operations]
+    return tuple(dict.fromkeys(id_of[index] for index in indexes if index in id_of))

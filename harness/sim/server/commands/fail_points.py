@@ -1,0 +1,118 @@
+"""Fail points that tests arm: ``failCommand``, and ``onPrimaryTransactionalWrite`` (closes before the write)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.sim.server.commands.codes import (
+    FAIL_POINT_SET_FAILED,
+    MISSING_FIELD,
+    failure,
+)
+from harness.sim.server.errors import CommandError
+
+if TYPE_CHECKING:
+    from harness.sim.server.commands.context import Request
+
+FAIL_COMMAND: Final = "failCommand"
+TRANSACTIONAL_WRITE: Final = "onPrimaryTransactionalWrite"
+_NAMES: Final = frozenset({FAIL_COMMAND, TRANSACTIONAL_WRITE})
+_ALWAYS: Final = -1
+_MESSAGE: Final = "Failing command via 'failCommand' failpoint"
+
+
+class ConnectionClosed(Exception):  # noqa: N818 - what happens to the connection; no error of the server
+    """The member closes the connection in place of an answer."""
+
+
+@dataclass(slots=True)
+class FailPoint:
+    """An armed fail point: ``remaining`` times still (-1: always), after ``skip`` times more."""
+
+    data: dict[str, Any]
+    remaining: int
+    skip: int = 0
+
+
+class FailPoints:
+    """The fail points of all members, by member and name."""
+
+    def __init__(self) -> None:
+        self._armed: dict[tuple[str, str], FailPoint] = {}
+        self._hits: dict[tuple[str, str], int] = {}
+
+    @property
+    def any_armed(self) -> bool:
+        """Whether there is one at all."""
+        return bool(self._armed)
+
+    def configure(self, member: str, command: dict[str, Any]) -> dict[str, Any]:
+        """``configureFailPoint``. Raises CommandError 266 for an unknown name."""
+        name = command["configureFailPoint"]
+        if name not in _NAMES:
+            raise failure(FAIL_POINT_SET_FAILED, f"{name} not found")
+        key = (member, name)
+        if "mode" not in command:
+            raise failure(MISSING_FIELD, "BSON field 'configureFailPoint.mode' is missing but a required field")
+        mode = command["mode"]
+        data = command.get("data") or {}
+        if mode == "off":
+            self._armed.pop(key, None)
+        elif mode == "alwaysOn":
+            self._armed[key] = FailPoint(data, _ALWAYS)
+        elif type(mode) is dict and "times" in mode:
+            self._armed[key] = FailPoint(data, int(mode["times"]))
+        elif type(mode) is dict and "skip" in mode:
+            self._armed[key] = FailPoint(data, _ALWAYS, int(mode["skip"]))
+        else:
+            raise failure(9, f"unknown fail point mode {mode}")
+        return {"count": self._hits.get(key, 0)}
+
+    def hit(self, member: str, name: str) -> dict[str, Any] | None:
+        """Return the data of an armed fail point, and count it down; None where it does not act."""
+        key = (member, name)
+        point = self._armed.get(key)
+        if point is None:
+            return None
+        if point.skip:
+            point.skip -= 1
+            return None
+        self._hits[key] = self._hits.get(key, 0) + 1
+        if point.remaining != _ALWAYS:
+            point.remaining -= 1
+            if point.remaining == 0:
+                del self._armed[key]
+        return point.data
+
+    def fail_command(self, request: Request) -> dict[str, Any] | None:
+        """Act on a command as ``failCommand`` says; return the writeConcernError that it asks for, if any.
+
+        Raises CommandError for its ``errorCode``, ConnectionClosed for ``closeConnection``.
+        """
+        point = self._armed.get((request.member.name, FAIL_COMMAND))
+        if point is None or request.name not in point.data.get("failCommands", ()):
+            return None
+        wanted = point.data.get("namespace")
+        if wanted is not None and wanted != f"{request.database}.{request.command[request.name]}":
+            return None
+        data = self.hit(request.member.name, FAIL_COMMAND)
+        if data is None:
+            return None
+        if data.get("closeConnection"):
+            raise ConnectionClosed
+        if "errorCode" in data:
+            raise _asked_error(data)
+        concern_error: dict[str, Any] | None = data.get("writeConcernError")
+        return concern_error
+
+
+def _asked_error(data: dict[str, Any]) -> CommandError:
+    code = int(data["errorCode"])
+    if code == 11000:
+        return failure(40671, "Missing required extra info for error code DuplicateKey", extra=_labels(data))
+    return failure(code, _MESSAGE, extra=_labels(data))
+
+
+def _labels(data: dict[str, Any]) -> dict[str, Any]:
+    return {"errorLabels": list(data["errorLabels"])} if "errorLabels" in data else {}

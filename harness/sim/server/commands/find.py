@@ -1,0 +1,130 @@
+"""The command ``find``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from harness.sim.documents.errors import DocumentError
+from harness.sim.documents.project import Project, compile_projection
+from harness.sim.documents.sort import sort_documents
+from harness.sim.server.commands import arguments
+from harness.sim.server.commands.arguments import fields, parse_error
+from harness.sim.server.commands.codes import BAD_VALUE, failure, of_document_error
+from harness.sim.server.commands.context import Request
+from harness.sim.server.commands.cursors import ListResults, Results, first_batch
+from harness.sim.server.commands.hints import check_hint
+from harness.sim.server.commands.read_concerns import LINEARIZABLE, SNAPSHOT, timestamp
+from harness.sim.server.commands.reading import ReadScan, Source, open_collection, unsupported
+from harness.sim.server.commands.selecting import Selection
+from harness.sim.server.records import Document
+
+FIELDS: Final = fields(
+    "FindCommandRequest",
+    {"singleBatch": arguments.SAFE_BOOL, "let": "object"},
+    others=(
+        *("find", "filter", "projection", "sort", "hint", "skip", "limit", "batchSize", "max", "min", "returnKey"),
+        *("showRecordId", "tailable", "awaitData", "oplogReplay", "noCursorTimeout", "allowPartialResults"),
+        *("allowDiskUse", "collation", "readOnce", "allowSpeculativeMajorityRead", "term"),
+    ),
+)
+_NOT_MODELLED: Final = ("returnKey", "showRecordId", "min", "max", "collation")
+
+
+async def find(request: Request) -> dict[str, Any]:
+    """Return the first batch of the documents that match, and a cursor for the others."""
+    command = request.command
+    arguments.check(command, FIELDS)
+    _check(command)
+    limit, skip = arguments.natural(command, "limit"), arguments.natural(command, "skip")
+    batch_size = arguments.natural(command, "batchSize") if "batchSize" in command else None
+    query = arguments.optional_document(command, "filter")
+    try:
+        environment = request.environment()
+        selection = Selection(query, environment)
+        projection = arguments.optional_document(command, "projection")
+        project = compile_projection(projection, query, environment) if projection else None
+        order = arguments.optional_document(command, "sort")
+        if order:
+            sort_documents((), order)
+        source = await open_collection(request, request.namespace)
+        if "hint" in command:
+            check_hint(request, command["hint"])
+        results = await _results(request, source, selection, order, project, skip, limit)
+    except DocumentError as error:
+        raise of_document_error(error) from error
+    reply = await first_batch(
+        request, request.namespace, results, batch_size=batch_size, single=bool(command.get("singleBatch"))
+    )
+    await finish_read(request, reply["cursor"])
+    return reply
+
+
+def _check(command: Document) -> None:
+    if command.get("awaitData") and not command.get("tailable"):
+        raise parse_error("Cannot set 'awaitData' without also setting 'tailable'")
+    if command.get("tailable"):
+        raise failure(BAD_VALUE, "error processing query: tailable cursor requested on non capped collection")
+    for name in _NOT_MODELLED:
+        if command.get(name) and command[name] != {"locale": "simple"}:
+            raise unsupported(f"`{name}` of find")
+
+
+async def _results(
+    request: Request,
+    source: Source,
+    selection: Selection,
+    order: Document,
+    project: Project | None,
+    skip: int,
+    limit: int,
+) -> Results:
+    if not order:
+        return _Scanned(ReadScan(source, selection), project, skip, limit)
+    matches = await ReadScan(source, selection).take(request, None)
+    end = skip + limit if limit else None
+    chosen = sort_documents(matches, order)[skip:end]
+    return ListResults([project(document) for document in chosen] if project is not None else chosen)
+
+
+class _Scanned:
+    """The results of a find without a sort, which are found while they are asked for."""
+
+    __slots__ = ("_left", "_project", "_scan", "_skip", "awaits_data", "exhausted")
+
+    def __init__(self, scan: ReadScan, project: Project | None, skip: int, limit: int) -> None:
+        self._scan = scan
+        self._project = project
+        self._skip = skip
+        self._left = limit or None
+        self.exhausted = False
+        self.awaits_data = False
+
+    async def take(self, request: Request, count: int | None) -> list[Document]:
+        """Return the next matches."""
+        if self._skip and count != 0:
+            await self._scan.take(request, self._skip)
+            self._skip = 0
+        wanted = count if self._left is None else self._left if count is None else min(count, self._left)
+        documents = await self._scan.take(request, wanted) if wanted != 0 else []
+        if self._left is not None:
+            self._left -= len(documents)
+        self.exhausted = self._scan.exhausted or self._left == 0
+        return documents if self._project is None else [self._project(document) for document in documents]
+
+    def describe(self, cursor: dict[str, Any]) -> None:
+        """Add nothing."""
+
+
+async def finish_read(request: Request, target: dict[str, Any]) -> None:
+    """Do what the read concern asks for after the read: prove that this is still the primary, name the snapshot.
+
+    Raises CommandError where a linearizable read cannot be confirmed.
+    """
+    concern = request.read_concern
+    if request.transaction is not None:
+        return
+    if concern.level == LINEARIZABLE:
+        if not request.service.defects.linearizable_read_without_quorum:
+            await request.service.replica_set.confirm_linearizable(request.member, request.deadline_us)
+    elif concern.level == SNAPSHOT and request.read_timestamp is not None:
+        target["atClusterTime"] = timestamp(request.read_timestamp)

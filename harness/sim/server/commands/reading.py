@@ -1,0 +1,114 @@
+"""Reading: at which entry a command reads, and the scan that walks a collection while others write.
+
+A scan outside of a transaction may yield and go on with newer data, so it has no point-in-time view; a snapshot read
+and a transaction have one. Source: the manual's page "Read Isolation, Consistency, and Recency".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.errors import BackendError
+from harness.sim.server.commands.read_concerns import DEFAULT, MAJORITY, SNAPSHOT
+from harness.sim.server.commands.selecting import Found, Selection
+from harness.sim.server.commands.transactions import lock_namespace
+from harness.sim.server.records import CollectionData, Document, IdKey
+
+if TYPE_CHECKING:
+    from harness.sim.server.commands.context import Request
+
+_SCAN_PAUSES_MAX: Final = 3
+"""A scan lets others run at its second document, half-way, and at its last: enough for every split of what it sees."""
+
+
+Source = Callable[[], CollectionData | None]
+"""Returns the collection as a reader sees it now: the same each time for a snapshot, newer each time else."""
+
+
+async def open_collection(request: Request, namespace: str) -> Source:
+    """Return the source of a collection under the request's read concern.
+
+    Raises CommandError where the concern cannot be satisfied: 50 at the deadline, 246 for a snapshot that is gone.
+    """
+    transaction = request.transaction
+    if transaction is not None:
+        await lock_namespace(request, namespace)
+        return lambda: transaction.visible_data().collections.get(namespace)
+    service, member, concern = request.service, request.member, request.read_concern
+    if concern is DEFAULT:
+        request.entry = None
+        return lambda: service.replica_set.applied(member).data.collections.get(namespace)
+    entry = await service.replica_set.read_entry(
+        member,
+        level=concern.level,
+        after_cluster_time=concern.after_cluster_time,
+        at_cluster_time=concern.at_cluster_time,
+        deadline_us=request.deadline_us,
+    )
+    request.read_timestamp = entry.timestamp
+    if concern.level == SNAPSHOT:
+        collection = entry.data.collections.get(namespace)
+        return lambda: collection
+    if concern.level == MAJORITY:
+        return lambda: service.replica_set.committed(member).data.collections.get(namespace)
+    return lambda: service.replica_set.applied(member).data.collections.get(namespace)
+
+
+class ReadScan:
+    """Walks a collection for a reader, in the order of the filter's plan.
+
+    Each document is looked at as it is when the scan comes by; what is inserted meanwhile comes at the end.
+    """
+
+    __slots__ = ("_examined", "_pauses", "_queue", "_selection", "_source", "exhausted")
+
+    def __init__(self, source: Source, selection: Selection) -> None:
+        self._source = source
+        self._selection = selection
+        self._queue = selection.order(source())
+        self._queue.reverse()
+        self._examined: dict[IdKey, None] = {}
+        length = len(self._queue)
+        self._pauses = (1, length // 2, length - 1)[:_SCAN_PAUSES_MAX] if length > 1 else ()
+        self.exhausted = False
+
+    async def take(self, request: Request, count: int | None) -> list[Document]:
+        """Return the next ``count`` matches, all that are left for None; sets ``exhausted`` at the end."""
+        found: list[Document] = []
+        while count is None or len(found) < count:
+            document = await self._next(request)
+            if document is None:
+                self.exhausted = True
+                break
+            found.append(document)
+        if self._selection.pinned:
+            self.exhausted = True
+        return found
+
+    async def _next(self, request: Request) -> Document | None:
+        while True:
+            if not self._queue:
+                order = self._selection.order(self._source())
+                self._queue = [key for key in reversed(order) if key not in self._examined]
+                if not self._queue:
+                    return None
+            if self._pauses and len(self._examined) in self._pauses and request.transaction is None:
+                await request.let_others_run(((f"{request.namespace}:*", False),))
+            key = self._queue.pop()
+            self._examined[key] = None
+            found = self._look(key)
+            if found is not None:
+                return found[1]
+
+    def _look(self, key: IdKey) -> Found | None:
+        collection = self._source()
+        document = collection.documents.get(key) if collection is not None else None
+        return (key, document) if document is not None and self._selection.accepts(document) else None
+
+
+def unsupported(what: str) -> BackendError:
+    """Return the error for something that mongod knows and the simulated server does not."""
+    return BackendError(
+        f"the simulated server does not model {what}", next_step="run this scenario on a real server: --backend local"
+    )

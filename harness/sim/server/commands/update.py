@@ -1,0 +1,335 @@
+"""The command ``update``: updates and replacements of one document or of many, and upserts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from harness.sim.documents.errors import DUPLICATE_KEY, DocumentError
+from harness.sim.documents.expressions import Environment
+from harness.sim.documents.match import NO_ENVIRONMENT, equality_fields
+from harness.sim.documents.order import hashable_key
+from harness.sim.documents.update import REPLACEMENT, CompiledUpdate, apply, compile_update, upsert_document
+from harness.sim.server.commands import arguments, storage
+from harness.sim.server.commands.arguments import fields
+from harness.sim.server.commands.batches import WriteErrors, check_batch_size
+from harness.sim.server.commands.codes import failure
+from harness.sim.server.commands.context import Request
+from harness.sim.server.commands.hints import check_hint
+from harness.sim.server.commands.insert import insertion
+from harness.sim.server.commands.selecting import Found, Selection
+from harness.sim.server.commands.writing import (
+    Effect,
+    Statement,
+    attempt,
+    ensure_collection,
+    perform,
+    remembered,
+    statement_numbers,
+)
+from harness.sim.server.records import Change, CollectionData, Document, IdKey
+
+FIELDS: Final = fields(
+    "update",
+    {"updates": "array", "ordered": "bool", "let": "object", "bypassDocumentValidation": arguments.SAFE_BOOL},
+    required=("updates",),
+    others=("stmtId", "stmtIds", "isTimeseriesNamespace"),
+)
+_STATEMENT_FIELDS: Final = fields(
+    "update.updates",
+    {"q": "object", "multi": "bool", "upsert": "bool", "arrayFilters": "array", "c": "object", "collation": "object"},
+    required=("q", "u"),
+    others=("u", "hint", "upsertSupplied", "sampleId"),
+    command=False,
+)
+
+_UNCHANGED: Final[Document] = {"n": 1, "nModified": 0}
+_CHANGED: Final[Document] = {"n": 1, "nModified": 1}
+_NOTHING: Final[Document] = {"n": 0, "nModified": 0}
+
+
+class UpdateStatement:
+    """A statement in runnable form.
+
+    Arguments: ``query`` and ``update`` are its filter and update, ``upsert`` and ``multi`` its flags. Raises
+    DocumentError for what cannot be parsed.
+    """
+
+    __slots__ = ("multi", "query", "request", "selection", "update", "upsert", "written")
+
+    def __init__(
+        self, request: Request, query: Document, written: Any, statement: Document, *, upsert: bool, multi: bool
+    ) -> None:
+        self.request = request
+        self.query = query
+        self.written = written
+        environment = expression_environment(request, query, written, statement.get("c"))
+        self.selection = Selection(query, environment)
+        self.update: CompiledUpdate = compile_update(written, statement.get("arrayFilters") or (), environment)
+        self.upsert = upsert
+        self.multi = multi
+        if multi and self.update.kind == REPLACEMENT:
+            raise DocumentError(9, "multi update is not supported for replacement-style update")
+
+    def changing(self, found: Found | None = None, *, recheck: bool = True) -> Statement:
+        """Return the statement that updates the first match, or the document ``found`` before if it still matches."""
+        selection, namespace, request = self.selection, self.request.namespace, self.request
+
+        def statement(collection: CollectionData | None) -> Effect:
+            if found is None:
+                present = selection.first(collection)
+            else:
+                present = _again(selection, collection, found[0], recheck=recheck)
+            if present is None or collection is None:
+                return Effect(collection, (), (), _NOTHING)
+            key, document = present
+            outcome = apply(document, self.update, self.query, now=request.now(), timestamp=request.timestamp)
+            if not outcome.changed:
+                return Effect(collection, (), (), _UNCHANGED)
+            return self.effect(collection, key, document, outcome.document, _CHANGED, namespace)
+
+        return statement
+
+    def effect(
+        self,
+        collection: CollectionData,
+        key: IdKey,
+        before: Document,
+        after: Document,
+        answer: Document,
+        namespace: str,
+    ) -> Effect:
+        """Return the effect of storing ``after`` in the place of ``before``. Raises DocumentError 11000."""
+        unique = not self.request.service.defects.unique_check_dropped
+        stored = storage.replace(namespace, collection, key, after, unique=unique)
+        replaced = self.update.kind == REPLACEMENT
+        change = Change(
+            kind="replace" if replaced else "update",
+            namespace=namespace,
+            key={"_id": after["_id"]},
+            document=after,
+            before=before,
+            update=None if replaced else self.written,
+            uuid=collection.uuid,
+        )
+        return Effect(stored, (change,), storage.changed_locks(namespace, collection, key, before, after), answer)
+
+    def document_to_insert(self) -> Document:
+        """Return what an upsert inserts."""
+        request = self.request
+        return upsert_document(
+            self.query,
+            self.update,
+            lambda: request.service.new_object_id(request.member),
+            now=request.now(),
+            timestamp=request.timestamp,
+        )
+
+    def may_retry(self, error: DocumentError, document: Document) -> bool:
+        """Return whether mongod turns an upsert that lost a race into an update.
+
+        It does where the filter is one equality, or an AND of equalities, on exactly the fields of the unique index
+        that refused the insert, with the values that it inserted (SERVER-37124).
+        """
+        if error.code != DUPLICATE_KEY or self.request.transaction is not None or self.multi:
+            return False
+        if not self.request.service.defects.upsert_duplicates and not _only_equalities(self.query):
+            return False
+        equalities = equality_fields(self.query)
+        pattern, value = error.details["keyPattern"], error.details["keyValue"]
+        return equalities.keys() == pattern.keys() and all(
+            hashable_key(equalities[path]) == hashable_key(value[path]) for path in pattern
+        )
+
+
+def expression_environment(request: Request, query: Document, update: Any, constants: Document | None) -> Environment:
+    """Return what the expressions of a statement may read; the empty one where it has none."""
+    if type(update) is not list and not any(name.startswith("$") for name in query):
+        return NO_ENVIRONMENT
+    environment = request.environment()
+    return replace(environment, let={**environment.let, **constants}) if constants else environment
+
+
+async def update(request: Request) -> dict[str, Any]:
+    """Run the statements one by one; an ordered batch ends at the first error."""
+    command = request.command
+    statements: list[Document] = command["updates"]
+    check_batch_size(statements)
+    arguments.check_items("update.updates", statements)
+    for statement in statements:
+        arguments.check(statement, _STATEMENT_FIELDS)
+    _check_updates(request, statements)
+    errors = WriteErrors(request)
+    totals = _Totals()
+    for index, number in enumerate(statement_numbers(command, len(statements))):
+        stored = remembered(request, number)
+        if stored is not None:
+            totals.add(index, stored)
+            totals.retried.append(number)
+            continue
+        try:
+            await _run(request, statements[index], index, number, totals)
+        except DocumentError as error:
+            errors.add(index, error)
+            if errors.end_batch:
+                break
+    return totals.reply(errors)
+
+
+class _Totals:
+    __slots__ = ("matched", "modified", "retried", "upserted")
+
+    def __init__(self) -> None:
+        self.matched = 0
+        self.modified = 0
+        self.upserted: list[Document] = []
+        self.retried: list[int] = []
+
+    def add(self, index: int, answer: Document) -> None:
+        self.matched += answer["n"]
+        self.modified += answer["nModified"]
+        if "upserted" in answer:
+            self.upserted.append({"index": index, "_id": answer["upserted"]})
+
+    def reply(self, errors: WriteErrors) -> dict[str, Any]:
+        reply: dict[str, Any] = {"n": self.matched}
+        errors.report(reply)
+        if self.retried:
+            reply["retriedStmtIds"] = self.retried
+        if self.upserted:
+            reply["upserted"] = self.upserted
+        reply["nModified"] = self.modified
+        return reply
+
+
+def _check_updates(request: Request, statements: list[Document]) -> None:
+    for statement in statements:
+        if type(statement["u"]) not in (dict, list):
+            raise failure(9, "Update argument must be either an object or an array")
+        if type(statement["u"]) is list:
+            try:
+                constants = statement.get("c")
+                compile_update(statement["u"], (), expression_environment(request, {}, statement["u"], constants))
+            except DocumentError as error:
+                raise failure(error.code, error.message) from error
+
+
+async def _run(request: Request, statement: Document, index: int, number: int, totals: _Totals) -> None:
+    multi, upsert = statement.get("multi", False), statement.get("upsert", False)
+    if multi and request.number >= 0 and request.transaction is None:
+        raise DocumentError(72, "Cannot use (or request) retryable writes with multi=true")
+    prepared = UpdateStatement(request, statement["q"], statement["u"], statement, upsert=upsert, multi=multi)
+    if "hint" in statement:
+        check_hint(request, statement["hint"])
+    if multi:
+        if not await _update_many(request, prepared, index, number, totals) and upsert:
+            totals.add(index, await upsert_one(request, prepared, number))
+    elif upsert:
+        totals.add(index, await upsert_one(request, prepared, number))
+    else:
+        totals.add(index, (await perform(request, request.namespace, prepared.changing(), number)).answer)
+
+
+async def _update_many(request: Request, prepared: UpdateStatement, index: int, number: int, totals: _Totals) -> bool:
+    """Update every match, document by document, letting others run between two; return whether there was any."""
+    matched = False
+    scan = Scan(request, prepared.selection)
+    while (found := await scan.next()) is not None:
+        effect = await perform(request, request.namespace, prepared.changing(found), number)
+        totals.add(index, effect.answer)
+        matched = matched or effect.answer["n"] > 0
+        if request.service.defects.update_many_stops_early and matched:
+            break
+    return matched
+
+
+class Scan:
+    """The documents that a statement on many comes by, one by one; others may run between two of them.
+
+    What is inserted meanwhile comes at the end, what is removed or does not match any more is left out.
+    """
+
+    __slots__ = ("_examined", "_queue", "_request", "_selection", "_yielded")
+
+    def __init__(self, request: Request, selection: Selection) -> None:
+        self._request = request
+        self._selection = selection
+        self._examined: dict[IdKey, None] = {}
+        self._queue: list[IdKey] = []
+        self._yielded = False
+
+    async def next(self) -> Found | None:
+        """Return the next match on the present data, None after the last."""
+        request = self._request
+        found = self._find()
+        if found is not None and self._yielded:
+            await request.let_others_run(((f"{request.namespace}:*", True),))
+            if self._match(found[0]) is None:
+                found = self._find()
+        self._yielded = True
+        return found
+
+    def _find(self) -> Found | None:
+        while True:
+            if not self._queue:
+                order = self._selection.order(self._collection())
+                self._queue = [key for key in reversed(order) if key not in self._examined]
+                if not self._queue:
+                    return None
+            key = self._queue.pop()
+            self._examined[key] = None
+            found = self._match(key)
+            if found is not None:
+                return found
+
+    def _match(self, key: IdKey) -> Found | None:
+        collection = self._collection()
+        document = collection.documents.get(key) if collection is not None else None
+        return (key, document) if document is not None and self._selection.accepts(document) else None
+
+    def _collection(self) -> CollectionData | None:
+        return self._request.data.collections.get(self._request.namespace)
+
+
+async def upsert_one(request: Request, prepared: UpdateStatement, number: int) -> Document:
+    """Update the first match, or insert where there is none; others may run between the two.
+
+    Raises DocumentError 11000 where another inserted the key meanwhile and the filter is not an equality on it.
+    """
+    namespace = request.namespace
+    while True:
+        effect = await perform(request, namespace, prepared.changing(), number)
+        if effect.answer["n"]:
+            return effect.answer
+        document = prepared.document_to_insert()
+        await ensure_collection(request, namespace)
+        await request.let_others_run(((f"{namespace}:*", True),))
+        answer: Document = {"n": 1, "nModified": 0, "upserted": document["_id"]}
+        try:
+            inserted = await attempt(request, namespace, insertion(request, document, answer), number)
+        except DocumentError as error:
+            if not prepared.may_retry(error, document):
+                raise
+            continue
+        if inserted is not None:
+            return answer
+
+
+def _again(selection: Selection, collection: CollectionData | None, key: IdKey, *, recheck: bool) -> Found | None:
+    document = collection.documents.get(key) if collection is not None else None
+    if document is None or (recheck and not selection.accepts(document)):
+        return None
+    return key, document
+
+
+def _only_equalities(query: Document) -> bool:
+    """Return whether a filter is made of equalities alone, on different fields."""
+    for name, value in query.items():
+        if name == "$and":
+            if not all(_only_equalities(part) for part in value):
+                return False
+        elif name.startswith("$"):
+            return False
+        elif type(value) is dict and next(iter(value), "").startswith("$") and tuple(value) != ("$eq",):
+            return False
+    return True

@@ -1,0 +1,147 @@
+"""From a write statement to its effect: an oplog entry of its own, or a part of the transaction that it runs in.
+
+A statement is a function of the data that says what it would do. Outside of transactions it is tried on the primary's
+last data; where it would write what an open transaction has written, it waits for that one and is tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from harness.sim.server.commands import storage
+from harness.sim.server.commands.context import Request
+from harness.sim.server.commands.storage import LockKey
+from harness.sim.server.commands.transactions import Transaction, expire, lock_namespace
+from harness.sim.server.records import Change, CollectionData, Data, Document, SessionRecord
+
+
+class Effect(NamedTuple):
+    """What a statement would do.
+
+    Arguments: ``collection`` after it, ``changes`` to log (none where nothing changes), ``locks`` that it claims, and
+    the ``answer`` that the statement's repetition gets too.
+    """
+
+    collection: CollectionData | None
+    changes: tuple[Change, ...]
+    locks: tuple[LockKey, ...]
+    answer: Document
+
+
+Statement = Callable[[CollectionData | None], Effect]
+
+
+async def perform(request: Request, namespace: str, statement: Statement, number: int) -> Effect:
+    """Run a statement; ``number`` is its statement id.
+
+    Raises what the statement raises, CommandError 112 in a transaction and 50 at the deadline outside of one.
+    """
+    effect = await attempt(request, namespace, statement, number)
+    while effect is None:
+        effect = await attempt(request, namespace, statement, number)
+    return effect
+
+
+async def attempt(request: Request, namespace: str, statement: Statement, number: int) -> Effect | None:
+    """Run a statement as :func:`perform` does, but return None after a wait for a transaction instead of trying again."""
+    request.wrote = True
+    transaction = request.transaction
+    if transaction is not None:
+        return await _perform_inside(request, transaction, namespace, statement)
+    state = request.state
+    if state.exclusive:
+        await lock_namespace(request, namespace)
+    data = request.data
+    effect = statement(data.collections.get(namespace))
+    if not effect.changes:
+        return effect
+    if state.claims and (blocker := _blocker(request, effect.locks)) is not None:
+        await _wait_for(request, blocker)
+        return None
+    assert effect.collection is not None
+    collections = {**data.collections, namespace: effect.collection}
+    sessions = data.sessions if request.number < 0 else _remembering(request, data, number, effect.answer)
+    after = Data(collections=collections, sessions=sessions)
+    request.entry = request.service.replica_set.append(request.member, after, effect.changes)
+    return effect
+
+
+async def _perform_inside(request: Request, transaction: Transaction, namespace: str, statement: Statement) -> Effect:
+    await lock_namespace(request, namespace)
+    effect = statement(transaction.visible_data().collections.get(namespace))
+    if effect.changes:
+        assert effect.collection is not None
+        transaction.write(namespace, effect.collection, effect.changes, effect.locks)
+    return effect
+
+
+def remembered(request: Request, number: int) -> Document | None:
+    """Return the answer of a retryable statement that was executed before, else None."""
+    if request.number < 0 or request.transaction is not None or request.service.defects.retry_applies_twice:
+        return None
+    record = request.data.sessions.get(request.session)
+    if record is None or record.number != request.number:
+        return None
+    return record.statements.get(number)
+
+
+def _remembering(request: Request, data: Data, number: int, answer: Document) -> dict[str, SessionRecord]:
+    record = data.sessions.get(request.session)
+    statements = {number: answer}
+    if record is not None and record.number == request.number and record.statements:
+        statements = {**record.statements, number: answer}
+    return {**data.sessions, request.session: SessionRecord(number=request.number, statements=statements)}
+
+
+def _blocker(request: Request, locks: Sequence[LockKey]) -> Transaction | None:
+    claims = request.state.claims
+    for lock in locks:
+        owner = claims.get(lock)
+        if owner is not None and not expire(owner):
+            return owner
+    return None
+
+
+async def _wait_for(request: Request, transaction: Transaction) -> None:
+    """Wait until a transaction has ended, by its client or by its lifetime."""
+    deadline_us = request.deadline_us
+    while not expire(transaction):
+        until_us = transaction.expires_us if deadline_us is None else min(deadline_us, transaction.expires_us)
+        await request.service.replica_set.wait(request.member, until_us)
+        await request.come_back()
+        request.check_deadline()
+
+
+async def ensure_collection(request: Request, namespace: str) -> None:
+    """Make the collection where there is none, as the first insert does."""
+    request.wrote = True
+    if namespace in request.data.collections and (
+        request.transaction is None or namespace in request.transaction.namespaces
+    ):
+        return
+    transaction = request.transaction
+    if transaction is not None:
+        await lock_namespace(request, namespace)
+        if namespace not in transaction.data.collections:
+            transaction.created[namespace] = None
+            transaction.write(namespace, *_created(request, namespace), ())
+        return
+    if namespace not in request.data.collections:
+        collection, changes = _created(request, namespace)
+        data = storage.with_collection(request.data, namespace, collection)
+        request.entry = request.service.replica_set.append(request.member, data, changes)
+
+
+def _created(request: Request, namespace: str) -> tuple[CollectionData, tuple[Change, ...]]:
+    collection = CollectionData(uuid=request.service.next_number())
+    return collection, (Change(kind="create", namespace=namespace, uuid=collection.uuid),)
+
+
+def statement_numbers(command: dict[str, Any], count: int) -> Sequence[int]:
+    """Return the statement ids of a batch: ``stmtIds``, or counted from ``stmtId``."""
+    given = command.get("stmtIds")
+    if given is not None:
+        return list(given)
+    first = command.get("stmtId", 0)
+    return range(first, first + count)

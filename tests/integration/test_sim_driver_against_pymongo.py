@@ -1,0 +1,825 @@
+"""The driver model sends what PyMongo sends and makes of the replies what PyMongo makes of them.
+
+The same calls are made twice: on PyMongo with a real mongod, and on the driver model, which is handed the replies that
+the real one got. Requests, results, exceptions and records must be the same, whatever names a session or a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import difflib
+import json
+import re
+import uuid
+
+import pytest
+from bson import Int64, ObjectId, Timestamp
+from pymongo import (
+    DeleteMany,
+    DeleteOne,
+    IndexModel,
+    InsertOne,
+    ReadPreference,
+    ReplaceOne,
+    ReturnDocument,
+    UpdateMany,
+    UpdateOne,
+    WriteConcern,
+)
+from pymongo.client_session_shared import TransactionOptions
+from pymongo.collation import Collation
+from pymongo.monitoring import CommandListener
+from pymongo.read_concern import ReadConcern
+from pymongo.results import BulkWriteResult, DeleteResult, InsertManyResult, InsertOneResult, UpdateResult
+from scripted_network import Rig, failure
+from single_member_set import admin_client, single_member_set
+
+from harness.backends.driver import CancelFlag, Recorder, open_client, run_coroutine
+from harness.clock import RunClock
+from harness.failures import failure_of
+from harness.journal import plain
+from harness.settings import parse_settings
+
+pytestmark = [pytest.mark.mongod, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory):
+    """Start one set for the tests of this file."""
+    with single_member_set(tmp_path_factory.mktemp("pymongo")) as connection:
+        yield connection
+
+
+class Replies(CommandListener):
+    """Keeps each reply as the model's network can give it, and hands the events on to the recorder."""
+
+    def __init__(self, recorder):
+        self.answers = []
+        self._recorder = recorder
+
+    def started(self, event):
+        """Hand it on."""
+        self._recorder.started(event)
+
+    def succeeded(self, event):
+        """Keep the reply."""
+        if event.command_name != "endSessions":
+            # PyMongo changes some replies afterwards, as it does with the indexes of bulk writes.
+            self.answers.append(copy.deepcopy(event.reply))
+        self._recorder.succeeded(event)
+
+    def failed(self, event):
+        """Keep the error as the server had it."""
+        document = event.failure
+        if "ok" in document:
+            self.answers.append(dict(document))
+        elif isinstance(document.get("code"), int):
+            labels = document.get("errorLabels")
+            reply = {"ok": 1.0, "writeConcernError": {k: v for k, v in document.items() if k != "errorLabels"}}
+            self.answers.append({**reply, "errorLabels": labels} if labels else reply)
+        else:
+            self.answers.append(failure("reset"))
+        self._recorder.failed(event)
+
+
+class Side:
+    """One of the two: its client, and what came of each call."""
+
+    def __init__(self, client, name, fail):
+        self.client = client
+        self.database = client[name]
+        self.orders = self.database["orders"]
+        self.fail = fail
+        self.outcomes = []
+
+    async def note(self, awaitable):
+        """Await it and keep its result, or what it raised."""
+        try:
+            result = await awaitable
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
+            kept = failure_of(error)
+            # What follows is the reply, which is compared on its own: as text it depends on the class of documents.
+            message = kept.message.partition(", full error")[0]
+            self.outcomes.append(("raised", kept.types, message, kept.code, sorted(kept.labels), kept.reply))
+            return None
+        self.outcomes.append(shown(result))
+        return result
+
+
+def shown(result):
+    """Return a result as it can be compared."""
+    if isinstance(result, UpdateResult | DeleteResult):
+        return type(result).__name__, result.acknowledged, plain(result.raw_result)
+    if isinstance(result, InsertOneResult):
+        return "InsertOneResult", result.acknowledged, plain(result.inserted_id)
+    if isinstance(result, InsertManyResult):
+        return "InsertManyResult", result.acknowledged, plain(result.inserted_ids)
+    if isinstance(result, BulkWriteResult):
+        return "BulkWriteResult", result.acknowledged, plain(result.bulk_api_result)
+    if hasattr(result, "find_one"):
+        return "Collection", result.full_name
+    if hasattr(result, "alive"):
+        return "Cursor", result.alive
+    return plain(result)
+
+
+def on_pymongo(calls, connection, settings, name):
+    """Make the calls on PyMongo; return outcomes, records, and the replies."""
+    recorder = Recorder(RunClock.start(), CancelFlag(), connection.members)
+    replies = recorder.listener = Replies(recorder.listener)
+    application = f"test-{uuid.uuid4().hex}"
+    client = open_client(connection, parse_settings(settings), application_name=application, recorder=recorder)
+    with admin_client(connection.seeds[0]) as admin:
+
+        def fail(times, *commands, **data):
+            data = {"failCommands": list(commands), "appName": application, **data}
+            admin.admin.command({"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data})
+
+        side = Side(client, name, fail)
+        recorder.begin()
+        try:
+            run_coroutine(calls(side))
+        finally:
+            admin.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+            client.close_now()
+            admin.drop_database(name)
+    return side.outcomes, recorder.end(), replies.answers
+
+
+def on_model(calls, settings, name, answers):
+    """Make the calls on the driver model with these replies; return outcomes and records."""
+    rig = Rig(settings)
+    rig.network.members = ("m1",)
+    rig.network.answers.extend(answers)
+    side = Side(rig.client, name, lambda *_, **__: None)
+    rig.recorder.begin()
+    rig.run(calls(side))
+    assert not rig.network.answers, "the model sent fewer commands than PyMongo"
+    return side.outcomes, rig.recorder.end()
+
+
+def masked(value, connection):
+    """Return records or outcomes as text, with sessions and addresses replaced by the order in which they appear."""
+    text = json.dumps(plain(value), indent=1)
+    text = text.replace(connection.seeds[0], "m1:27017")
+    sessions = {}
+    return re.sub(r'"lsid": "([0-9a-f]{32})"', lambda found: f'"lsid": {sessions.setdefault(found[1], len(sessions))}', text)
+
+
+def without_times(calls):
+    """Return records without when what happened."""
+    return [
+        {
+            "name": call.name,
+            "error": call.error,
+            "attempts": [
+                {
+                    "command": each.command,
+                    "request": each.request,
+                    "server": each.server,
+                    "ended": each.end_ns is not None,
+                    "reply": each.reply,
+                    "failure": each.failure,
+                }
+                for each in call.attempts
+            ],
+        }
+        for call in calls
+    ]
+
+
+def assert_same(ours, theirs):
+    """Fail with the lines that differ."""
+    difference = difflib.unified_diff(theirs.splitlines(), ours.splitlines(), "PyMongo", "model", n=6, lineterm="")
+    assert ours == theirs, "\n".join(difference)
+
+
+def compare(calls, connection, settings=""):
+    """Make the calls on both sides, and compare."""
+    name = f"shop-{uuid.uuid4().hex[:12]}"
+    real_outcomes, real_records, answers = on_pymongo(calls, connection, settings, name)
+    model_outcomes, model_records = on_model(calls, settings, name, answers)
+    assert_same(masked(without_times(model_records), connection), masked(without_times(real_records), connection))
+    assert_same(masked(model_outcomes, connection), masked(real_outcomes, connection))
+    assert len(real_records) > 0
+
+
+CONCERNS = ["", "w=majority", "w=1,j=true", "w=1,wtimeoutMS=500", "readConcernLevel=majority", "retry=none"]
+
+
+@pytest.mark.parametrize("settings", [*CONCERNS, "readPreference=secondaryPreferred", "readPreference=nearest", "w=0"])
+def test_plain_calls(connection, settings):
+    """Single writes and reads are the same under every concern."""
+
+    async def calls(side):
+        orders, note = side.orders, side.note
+        await note(orders.insert_one({"_id": 1, "n": 1, "at": ObjectId("0" * 24)}))
+        await note(orders.insert_one({"_id": 1}))
+        await note(orders.update_one({"_id": 1}, {"$inc": {"n": 1}}))
+        await note(orders.update_one({"_id": 2}, {"$set": {"n": 1}}, upsert=True))
+        await note(orders.update_many({}, {"$set": {"x": 1}}))
+        await note(orders.replace_one({"_id": 1}, {"n": 7}))
+        await note(orders.find_one({"_id": 1}))
+        await note(orders.find_one(2))
+        await note(orders.find_one({"_id": 3}))
+        await note(orders.find_one_and_update({"_id": 1}, {"$inc": {"n": 1}}, return_document=ReturnDocument.AFTER))
+        await note(orders.find_one_and_replace({"_id": 9}, {"n": 9}, upsert=True))
+        await note(orders.find_one_and_delete({"_id": 9}))
+        await note(orders.count_documents({"n": {"$gt": 0}}))
+        await note(orders.estimated_document_count())
+        await note(orders.distinct("n"))
+        await note(orders.delete_one({"_id": 1}))
+        await note(orders.delete_many({}))
+        await note(side.database.command("ping"))
+
+    compare(calls, connection, settings)
+
+
+def test_options_of_writes(connection):
+    """Every option of a write is in its place, and the server's refusals come back the same."""
+
+    async def calls(side):
+        orders, note = side.orders, side.note
+        await note(orders.insert_many([{"_id": i, "a": [1, 2, 3], "s": "x"} for i in range(4)], comment="c"))
+        await note(orders.create_index("s"))
+        filters = [{"e": {"$gt": 1}}]
+        await note(orders.update_one({"_id": 1}, {"$set": {"a.$[e]": 9}}, array_filters=filters, comment={"why": 1}))
+        await note(orders.update_one({"s": "X"}, {"$set": {"c": 1}}, collation=Collation("en", strength=2)))
+        await note(orders.update_one({"s": "x"}, {"$set": {"h": 1}}, hint="s_1", bypass_document_validation=True))
+        await note(orders.update_one({"s": "x"}, {"$set": {"h": 1}}, hint=[("s", 1)], let={"v": 1}))
+        await note(orders.update_one({"s": "x"}, [{"$set": {"p": "$_id"}}]))
+        await note(orders.update_one({"s": "x"}, {"$set": {"h": 2}}, sort={"_id": -1}))
+        await note(orders.replace_one({"s": "x"}, {"s": "y"}, hint="s_1", upsert=True, let={"v": 1}))
+        await note(orders.delete_one({"s": "y"}, hint="s_1", collation={"locale": "en"}, let={"v": 1}, comment="d"))
+        await note(
+            orders.find_one_and_update(
+                {"s": "x"},
+                {"$set": {"a.$[e]": 0}},
+                projection=["a"],
+                sort=[("_id", -1)],
+                array_filters=filters,
+                hint="s_1",
+                let={"v": 1},
+                comment="f",
+                maxTimeMS=1000,
+            )
+        )
+        await note(orders.find_one_and_update({"s": "x"}, {"$set": {"a": 0}}, writeConcern={"w": 1}, upsert=True))
+        await note(orders.find_one_and_delete({"s": "x"}, projection={"a": 0}, sort={"_id": 1}, collation={"locale": "en"}))
+        await note(orders.find_one_and_replace({"s": "x"}, {"z": 1}, hint={"s": 1}))
+        await note(orders.update_one({"_id": 1}, {"$nonsense": {"a": 1}}))
+        await note(orders.update_one({"_id": 1}, {"$set": {"_id": 2}}))
+
+    compare(calls, connection)
+
+
+def test_options_of_finds(connection):
+    """Every option of a query is in its place; batches, limits and closing send the same commands."""
+
+    async def calls(side):
+        orders, note = side.orders, side.note
+        await orders.insert_many([{"_id": i, "n": i % 3} for i in range(10)])
+        await orders.create_index("n")
+        await note(orders.find({"n": 1}, {"n": 1}).sort("n", -1).skip(1).limit(2).to_list())
+        await note(orders.find({"n": 1}, ["n"], sort=[("n", 1), "_id"], hint="n_1", comment="c").to_list())
+        await note(orders.find(batch_size=3).to_list())
+        await note(orders.find().batch_size(4).limit(9).to_list())
+        await note(orders.find(limit=4, batch_size=4).to_list())
+        await note(orders.find(limit=-3).to_list())
+        partly = orders.find().batch_size(3)
+        await note(partly.to_list(4))
+        await note(partly.close())
+        await note(orders.find(max_time_ms=5000, allow_disk_use=True, no_cursor_timeout=True).to_list())
+        await note(orders.find(return_key=True, show_record_id=False, collation={"locale": "en"}).to_list())
+        await note(orders.find(let={"v": 1}, max=[("n", 2)], min=[("n", 1)], hint="n_1").to_list())
+        await note(orders.find(min=[("n", 1)]).to_list())
+        await note(orders.find({"n": 2}).max_time_ms(3000).comment("c").distinct("_id"))
+        await note(orders.find({}, {"n": 1}).sort("n").explain())
+        cursor = orders.find().batch_size(2)
+        await note(cursor.next())
+        await note(cursor.close())
+        async with orders.find(batch_size=2) as held:
+            async for document in held:
+                side.outcomes.append((document, held.retrieved, held.alive))
+                if document["_id"] == 2:
+                    break
+        again = orders.find({"n": 0}, batch_size=2)
+        await note(again.to_list())
+        await again.rewind()
+        await note(again.clone().to_list())
+        await note(again.to_list(1))
+        await note(again.close())
+        await note(orders.find_one({"n": 1}, sort=[("_id", -1)], projection={"_id": 0}))
+        await note(orders.find_one({"n": 1}, {"n": 1}, skip=1, max_time_ms=900))
+        await note(orders.find({"$nonsense": 1}).to_list())
+
+    compare(calls, connection)
+
+
+def test_aggregations(connection):
+    """Pipelines, their cursors, and those that write."""
+
+    async def calls(side):
+        orders, note = side.orders, side.note
+        await orders.insert_many([{"_id": i, "n": i % 3} for i in range(10)])
+        cursor = await note(orders.aggregate([{"$match": {"n": 1}}], comment="c", let={"v": 1}, maxTimeMS=1000))
+        await note(cursor.to_list())
+        cursor = await note(orders.aggregate([{"$sort": {"_id": 1}}], batchSize=3, allowDiskUse=True))
+        await note(cursor.to_list(5))
+        await note(cursor.try_next())
+        await note(cursor.close())
+        async for document in await orders.aggregate([{"$limit": 3}], collation={"locale": "en"}, batchSize=2):
+            side.outcomes.append(document)
+        await note(orders.aggregate([{"$match": {}}, {"$out": "copies"}], batchSize=2))
+        await note(orders.with_options(write_concern=WriteConcern("majority")).aggregate([{"$merge": "copies"}]))
+        cursor = await note(side.database.aggregate([{"$documents": [{"a": 1}]}]))
+        await note(cursor.to_list())
+        await note(orders.aggregate([{"$nonsense": 1}]))
+        cursor = await note(orders.aggregate([], cursor={"batchSize": 1}))
+        await note(cursor.close())
+        await note(orders.count_documents({"n": 1}, skip=1, limit=1, hint="_id_", comment="c", collation={"locale": "en"}))
+        await note(orders.distinct("n", {"_id": {"$lt": 5}}, comment="c", maxTimeMS=1000, collation={"locale": "en"}))
+
+    compare(calls, connection, "readConcernLevel=local")
+
+
+def test_definitions(connection):
+    """Indexes, collections, databases, and commands by name."""
+
+    async def calls(side):
+        database, orders, note = side.database, side.orders, side.note
+        await note(database.create_collection("orders", validator={"n": {"$exists": True}}, comment="c"))
+        await note(database.create_collection("orders"))
+        await note(database.create_collection("capped", capped=True, size=4096, check_exists=False))
+        await note(orders.insert_one({"_id": 1}))
+        await note(orders.create_index([("n", 1), ("m", -1)], unique=True, name="unique", comment="c", maxTimeMS=1000))
+        await note(orders.create_indexes([IndexModel("a"), IndexModel([("b", -1)], sparse=True)], comment="c"))
+        await note(orders.create_index([("n", 1), ("m", -1)], name="other"))
+        cursor = await note(orders.list_indexes(comment="c"))
+        await note(cursor.to_list())
+        await note(orders.index_information())
+        await note(orders.drop_index("a_1", comment="c"))
+        await note(orders.drop_index([("b", -1)]))
+        await note(orders.drop_index("nonsense"))
+        await note(orders.drop_indexes())
+        await note(database["nothing"].drop_indexes())
+        cursor = await note(database["nothing"].list_indexes())
+        await note(cursor.to_list())
+        await note(database.list_collection_names())
+        await note(database.list_collection_names(filter={"name": "orders"}, comment="c"))
+        await note(database.list_collection_names(filter={"options.capped": True}))
+        cursor = await database.list_collections(filter={"name": "capped"})
+        side.outcomes.append([each["name"] for each in await cursor.to_list()])
+        await note(database.command("ping"))
+        await note(database.command("count", "orders", query={}))
+        await note(database.command({"insert": "orders", "documents": [{"_id": 5, "n": 1}], "ordered": True}))
+        await note(database.command("nonsense"))
+        await note(database.command("nonsense", check=False))
+        await note(database.command("nonsense", allowable_errors=[59]))
+        await note(database.command("ping", read_preference=ReadPreference.NEAREST, comment="c"))
+        await note(database.drop_collection("capped"))
+        await note(orders.drop(comment="c"))
+        await note(orders.drop())
+        await note(side.client.drop_database(database.name))
+
+    compare(calls, connection, "w=majority")
+
+
+def test_bulks(connection):
+    """Bulk writes are grouped, counted and refused alike, ordered and not."""
+
+    async def calls(side):
+        orders, note = side.orders, side.note
+        requests = [
+            InsertOne({"_id": 1}),
+            InsertOne({"_id": 2}),
+            UpdateOne({"_id": 1}, {"$set": {"a": 1}}, upsert=True),
+            ReplaceOne({"_id": 7}, {"b": 1}, upsert=True),
+            UpdateMany({}, {"$set": {"c": 1}}, hint="_id_"),
+            DeleteOne({"_id": 2}),
+            InsertOne({"_id": 3}),
+            DeleteMany({"_id": 3}, collation={"locale": "en"}),
+        ]
+        await note(orders.bulk_write(requests[:4]))
+        await note(orders.bulk_write(requests[2:], ordered=False, comment="c", let={"v": 1}))
+        await note(orders.bulk_write(requests))
+        await note(orders.bulk_write(requests, ordered=False, bypass_document_validation=True))
+        await note(orders.insert_many([{"_id": 20}, {"_id": 1}, {"_id": 21}]))
+        await note(orders.insert_many([{"_id": 30}, {"_id": 1}, {"_id": 31}], ordered=False))
+        unacknowledged = orders.with_options(write_concern=WriteConcern(0))
+        await note(unacknowledged.insert_many([{"_id": 40}, {"_id": 41}]))
+        await note(unacknowledged.bulk_write([InsertOne({"_id": 42}), DeleteOne({"_id": 42})]))
+        await note(unacknowledged.bulk_write([InsertOne({"_id": 43}), DeleteOne({"_id": 43})], ordered=False))
+        impossible = orders.with_options(write_concern=WriteConcern(3, wtimeout=100))
+        await note(impossible.insert_many([{"_id": 50}, {"_id": 1}]))
+        await note(impossible.insert_many([{"_id": 51}]))
+        await note(orders.bulk_write([]))
+        await note(orders.bulk_write([{"insert": 1}]))
+
+    compare(calls, connection)
+
+
+def test_write_concern_errors(connection):
+    """A write concern that cannot be met raises the same exception with the same details."""
+
+    async def calls(side):
+        note = side.note
+        orders = side.orders.with_options(write_concern=WriteConcern(3, wtimeout=100))
+        await note(orders.insert_one({"_id": 1}))
+        await note(orders.update_one({"_id": 1}, {"$set": {"n": 1}}))
+        await note(orders.delete_one({"_id": 1}))
+        await note(orders.find_one_and_update({"_id": 1}, {"$set": {"n": 1}}, upsert=True))
+        await note(orders.insert_one({"_id": 1}))
+        await note(orders.create_index("n"))
+        await note(side.orders.with_options(write_concern=WriteConcern("nonsense")).insert_one({"_id": 2}))
+        await note(orders.drop())
+
+    compare(calls, connection)
+
+
+@pytest.mark.parametrize("settings", ["", "readConcernLevel=majority,w=majority"])
+def test_sessions(connection, settings):
+    """Causal and snapshot sessions send the times that they have seen; implicit ones are used again in turn."""
+
+    async def calls(side):
+        orders, client, note = side.orders, side.client, side.note
+        async with client.start_session() as session:
+            side.outcomes.append((session.in_transaction, session.has_ended, session.cluster_time))
+            await note(orders.insert_one({"_id": 1}, session=session))
+            await note(orders.find_one({"_id": 1}, session=session))
+            await note(orders.update_one({"_id": 1}, {"$set": {"n": 1}}, session=session))
+            await note(orders.find({}, session=session).to_list())
+            await note(orders.count_documents({}, session=session))
+            await note(orders.find_one_and_update({"_id": 1}, {"$inc": {"n": 1}}, session=session))
+            await note(orders.insert_many([{"_id": 2}, {"_id": 3}], session=session))
+            await note(orders.distinct("n", session=session))
+            await note((await orders.aggregate([{"$match": {}}], session=session)).to_list())
+            cursor = orders.find({}, session=session, batch_size=2)
+            await note(cursor.next())
+            await note(cursor.close())
+            await note(orders.delete_one({"_id": 1}, session=session))
+            await note(side.database.command("ping", session=session))
+            side.outcomes.append(session.operation_time)
+        side.outcomes.append(session.has_ended)
+        await note(orders.find_one({}, session=session))
+        async with client.start_session(causal_consistency=False) as session:
+            await note(orders.insert_one({"_id": 9}, session=session))
+            await note(orders.find_one({"_id": 9}, session=session))
+        async with client.start_session(snapshot=True) as session:
+            await note(orders.find({}, session=session).to_list())
+            await note(orders.find_one({}, session=session))
+            await note(orders.distinct("n", session=session))
+            await note(orders.insert_one({"_id": 10}, session=session))
+        held = orders.find(batch_size=2)
+        await note(held.next())
+        await note(orders.insert_one({"_id": 11}))
+        await note(held.to_list())
+        await note(orders.insert_one({"_id": 12}))
+
+    compare(calls, connection, settings)
+
+
+@pytest.mark.parametrize("settings", ["", "readConcernLevel=majority,w=majority", "retry=none"])
+def test_transactions(connection, settings):
+    """Transactions start, go on, commit, abort and fail alike; so do the ways of using them wrongly."""
+
+    async def calls(side):
+        orders, client, note = side.orders, side.client, side.note
+        await orders.insert_one({"_id": 0})
+        async with client.start_session() as session:
+            async with await session.start_transaction():
+                await note(orders.insert_one({"_id": 1}, session=session))
+                await note(orders.find_one({"_id": 1}, session=session))
+                await note(orders.find({}, session=session).to_list())
+                await note(orders.count_documents({}, session=session))
+                await note(orders.find_one_and_update({"_id": 1}, {"$set": {"n": 1}}, session=session))
+                await note(orders.bulk_write([InsertOne({"_id": 2}), DeleteOne({"_id": 2})], session=session))
+            await note(session.commit_transaction())
+            await note(orders.find_one({}, session=session))
+            await note(session.commit_transaction())
+            concern = {"read_concern": ReadConcern("snapshot"), "write_concern": WriteConcern("majority", 2000)}
+            await session.start_transaction(**concern, max_commit_time_ms=3000)
+            await note(orders.find_one({"_id": 1}, session=session))
+            await note(orders.insert_one({"_id": 3}, session=session))
+            await note(session.abort_transaction())
+            await note(session.abort_transaction())
+            await note(session.commit_transaction())
+            await session.start_transaction()
+            await note(session.commit_transaction())
+            await session.start_transaction()
+            await note(session.abort_transaction())
+            await note(session.start_transaction(write_concern=WriteConcern(0)))
+            await session.start_transaction()
+            await note(session.start_transaction())
+            await note(orders.insert_one({"_id": 1}, session=session))
+            await note(orders.insert_one({"_id": 5}, session=session))
+            await note(session.commit_transaction())
+            with contextlib.suppress(ValueError):
+                async with await session.start_transaction():
+                    await note(orders.insert_one({"_id": 6}, session=session))
+                    raise ValueError
+            await session.start_transaction(read_preference=ReadPreference.NEAREST)
+            await note(orders.find_one({}, session=session))
+        options = TransactionOptions(ReadConcern("local"), WriteConcern(1), max_commit_time_ms=2000)
+        async with client.start_session(default_transaction_options=options) as session:
+            await session.start_transaction()
+            await note(orders.insert_one({"_id": 8}, session=session))
+        async with client.start_session(snapshot=True) as session:
+            await note(session.start_transaction())
+
+    compare(calls, connection, settings)
+
+
+def test_with_transaction(connection):
+    """The loop repeats the callback after a transient error and the commit while its result is unknown."""
+
+    async def calls(side):
+        orders, client, note = side.orders, side.client, side.note
+        await orders.insert_one({"_id": 0, "n": 0})
+
+        async def callback(session):
+            await orders.update_one({"_id": 0}, {"$inc": {"n": 1}}, session=session)
+            return (await orders.find_one({"_id": 0}, session=session))["n"]
+
+        async with client.start_session() as session:
+            await note(session.with_transaction(callback))
+            side.fail(1, "update", errorCode=112, errorLabels=["TransientTransactionError"])
+            await note(session.with_transaction(callback))
+            side.fail(1, "commitTransaction", errorCode=251, errorLabels=["TransientTransactionError"])
+            await note(session.with_transaction(callback))
+            side.fail(1, "commitTransaction", closeConnection=True)
+            await note(session.with_transaction(callback))
+            concern_error = {"code": 64, "errmsg": "waiting", "errInfo": {"wtimeout": True}}
+            side.fail(2, "commitTransaction", writeConcernError=concern_error)
+            await note(session.with_transaction(callback, max_commit_time_ms=2000))
+            side.fail(1, "find", errorCode=2)
+            await note(session.with_transaction(callback))
+
+        async def ends_itself(session):
+            await orders.insert_one({"_id": 1}, session=session)
+            await session.commit_transaction()
+            return "done"
+
+        async with client.start_session() as session:
+            await note(session.with_transaction(ends_itself))
+
+    compare(calls, connection, "w=majority")
+
+
+FAILURES = {
+    "one broken connection": (1, {"closeConnection": True}),
+    "two broken connections": (2, {"closeConnection": True}),
+    "one refusal of a member that is not primary": (1, {"errorCode": 10107}),
+    "two refusals of a member that is not primary": (2, {"errorCode": 10107}),
+    "a refusal with its label": (1, {"errorCode": 11602, "errorLabels": ["RetryableWriteError"]}),
+    "two refusals that wrote nothing": (
+        2,
+        {"errorCode": 91, "errorLabels": ["RetryableWriteError", "NoWritesPerformed"]},
+    ),
+    "a refusal for good": (1, {"errorCode": 13}),
+    "an interrupted wait": (1, {"writeConcernError": {"code": 91, "errmsg": "shutting down"}}),
+    "two interrupted waits": (2, {"writeConcernError": {"code": 91, "errmsg": "shutting down"}}),
+    "an interrupted wait with its label": (
+        1,
+        {"writeConcernError": {"code": 11602, "errmsg": "x"}, "errorLabels": ["RetryableWriteError"]},
+    ),
+    "an expired wait": (1, {"writeConcernError": {"code": 64, "errmsg": "x", "errInfo": {"wtimeout": True}}}),
+    "a time-out": (1, {"errorCode": 50}),
+}
+
+
+@pytest.mark.parametrize("settings", ["", "retry=none"])
+@pytest.mark.parametrize("times, data", FAILURES.values(), ids=FAILURES)
+def test_failures_of_writes(connection, times, data, settings):
+    """What is repeated, with which number, and which error is raised in the end, is the same for every write."""
+
+    async def calls(side):
+        orders, note = side.orders, side.note
+        await orders.insert_one({"_id": 0})
+        side.fail(times, "insert", **data)
+        await note(orders.insert_one({"_id": 1}))
+        side.fail(times, "update", **data)
+        await note(orders.update_one({"_id": 0}, {"$inc": {"n": 1}}))
+        side.fail(times, "update", **data)
+        await note(orders.update_many({}, {"$inc": {"n": 1}}))
+        side.fail(times, "findAndModify", **data)
+        await note(orders.find_one_and_update({"_id": 0}, {"$inc": {"n": 1}}))
+        side.fail(times, "delete", **data)
+        await note(orders.delete_many({"_id": 7}))
+        side.fail(times, "insert", **data)
+        await note(orders.insert_many([{"_id": 10}, {"_id": 11}]))
+        side.fail(times, "delete", **data)
+        await note(orders.bulk_write([InsertOne({"_id": 12}), DeleteOne({"_id": 12}), InsertOne({"_id": 13})]))
+        side.fail(times, "insert", **data)
+        await note(orders.bulk_write([InsertOne({"_id": 14}), DeleteMany({"_id": 14})]))
+        side.fail(0, "insert", **data)
+        await note(orders.insert_one({"_id": 20}))
+        await note(orders.insert_one({"_id": 21}))
+
+    compare(calls, connection, settings)
+
+
+@pytest.mark.parametrize("settings", ["", "retry=none"])
+@pytest.mark.parametrize(
+    "times, data",
+    [
+        pytest.param(1, {"closeConnection": True}, id="one broken connection"),
+        pytest.param(2, {"closeConnection": True}, id="two broken connections"),
+        pytest.param(1, {"errorCode": 11602}, id="a retryable refusal"),
+        pytest.param(2, {"errorCode": 134}, id="two retryable refusals"),
+        pytest.param(1, {"errorCode": 50}, id="a time-out"),
+        pytest.param(1, {"errorCode": 43}, id="a lost cursor"),
+    ],
+)
+def test_failures_of_reads(connection, times, data, settings):
+    """Reads are repeated once, getMore is not, and a failed cursor is closed or left alike."""
+
+    async def calls(side):
+        orders, database, note = side.orders, side.database, side.note
+        await orders.insert_many([{"_id": i} for i in range(6)])
+        side.fail(times, "find", **data)
+        await note(orders.find_one({"_id": 0}))
+        side.fail(times, "find", **data)
+        await note(orders.find({}).to_list())
+        side.fail(times, "getMore", **data)
+        cursor = orders.find({}, batch_size=2)
+        await note(cursor.to_list())
+        side.outcomes.append(cursor.alive)
+        side.fail(0, "getMore")
+        side.fail(times, "aggregate", **data)
+        await note(orders.count_documents({}))
+        side.fail(times, "aggregate", **data)
+        await note(orders.aggregate([{"$match": {}}]))
+        side.fail(times, "distinct", **data)
+        await note(orders.distinct("_id"))
+        side.fail(times, "count", **data)
+        await note(orders.estimated_document_count())
+        side.fail(times, "listCollections", **data)
+        await note(database.list_collection_names())
+        side.fail(times, "listIndexes", **data)
+        await note(orders.index_information())
+        side.fail(times, "ping", **data)
+        await note(database.command("ping"))
+        side.fail(0, "ping")
+        await note(orders.find_one({"_id": 0}))
+
+    compare(calls, connection, settings)
+
+
+@pytest.mark.parametrize("command", ["find", "insert", "commitTransaction", "abortTransaction"])
+@pytest.mark.parametrize(
+    "times, data",
+    [
+        pytest.param(1, {"closeConnection": True}, id="one broken connection"),
+        pytest.param(2, {"closeConnection": True}, id="two broken connections"),
+        pytest.param(1, {"errorCode": 11602, "errorLabels": ["RetryableWriteError"]}, id="a retryable refusal"),
+        pytest.param(2, {"errorCode": 91, "errorLabels": ["RetryableWriteError"]}, id="two retryable refusals"),
+        pytest.param(1, {"errorCode": 251, "errorLabels": ["TransientTransactionError"]}, id="an unknown transaction"),
+        pytest.param(1, {"writeConcernError": {"code": 91, "errmsg": "x"}}, id="an interrupted wait"),
+        pytest.param(1, {"writeConcernError": {"code": 100, "errmsg": "x"}}, id="an impossible concern"),
+    ],
+)
+def test_failures_in_transactions(connection, command, times, data):
+    """Labels, repeated commits and aborts after an error are the same."""
+
+    async def calls(side):
+        orders, client, note = side.orders, side.client, side.note
+        await orders.insert_one({"_id": 0})
+        async with client.start_session() as session:
+            await session.start_transaction()
+            side.fail(times, command, **data)
+            await note(orders.find_one({"_id": 0}, session=session))
+            await note(orders.insert_one({"_id": 1}, session=session))
+            side.outcomes.append(session.in_transaction)
+            if command == "abortTransaction":
+                await note(session.abort_transaction())
+            else:
+                await note(session.commit_transaction())
+                await note(session.commit_transaction())
+            side.fail(0, command)
+            await note(orders.find_one({"_id": 1}, session=session))
+
+    compare(calls, connection)
+
+
+def test_change_streams(connection):
+    """Streams open, wait, resume after an error, and end alike; their tokens go where PyMongo sends them."""
+
+    async def calls(side):
+        database, orders, note = side.database, side.orders, side.note
+        await orders.insert_one({"_id": 0})
+        async with await orders.watch([{"$match": {}}], max_await_time_ms=50, batch_size=2, comment="c") as stream:
+            side.outcomes.append((stream.alive, stream.resume_token))
+            await note(stream.try_next())
+            await orders.insert_many([{"_id": i} for i in range(1, 5)])
+            for _ in range(3):
+                await note(stream.next())
+                side.outcomes.append(stream.resume_token)
+            side.fail(1, "getMore", errorCode=11602, errorLabels=["ResumableChangeStreamError"])
+            await note(stream.try_next())
+            await note(stream.try_next())
+            side.fail(1, "getMore", closeConnection=True)
+            await note(stream.try_next())
+            token = stream.resume_token
+            side.fail(1, "getMore", errorCode=2)
+            await note(stream.try_next())
+            side.outcomes.append(stream.alive)
+        stream = await orders.watch(resume_after=token, full_document="updateLookup", max_await_time_ms=50)
+        await orders.update_one({"_id": 1}, {"$set": {"n": 1}})
+        await note(stream.next())
+        await orders.drop()
+        await note(stream.next())
+        await note(stream.next())
+        side.outcomes.append((stream.alive, stream.resume_token))
+        await note(stream.try_next())
+        await note(stream.close())
+        stream = await note(orders.watch(start_after=stream.resume_token, max_await_time_ms=50))
+        await note(stream.try_next())
+        await note(stream.close())
+        stream = await note(database.watch(max_await_time_ms=50, show_expanded_events=True))
+        await note(stream.close())
+        stream = await note(side.client.watch([{"$match": {"ns.db": database.name}}], max_await_time_ms=50))
+        await note(stream.close())
+        await note(orders.watch([{"$nonsense": 1}]))
+        start = Timestamp(1, 1)
+        await note(orders.watch(start_at_operation_time=start))
+        await note(orders.watch("nonsense"))
+
+    compare(calls, connection)
+
+
+def test_refused_arguments(connection):
+    """Arguments that PyMongo refuses are refused with the same exception and text."""
+
+    async def calls(side):
+        orders, database, client, note = side.orders, side.database, side.client, side.note
+        await note(orders.insert_one([]))
+        await note(orders.insert_many([]))
+        await note(orders.insert_many({"a": 1}))
+        await note(orders.update_one({}, {}))
+        await note(orders.update_one({}, {"a": 1}))
+        await note(orders.update_one([], {"$set": {"a": 1}}))
+        await note(orders.update_one({}, 5))
+        await note(orders.update_one({}, {"$set": {"a": 1}}, upsert=1))
+        await note(orders.update_one({}, {"$set": {"a": 1}}, array_filters={}))
+        await note(orders.update_one({}, {"$set": {"a": 1}}, collation=5))
+        await note(orders.update_one({}, {"$set": {"a": 1}}, hint=5))
+        await note(orders.update_one({}, {"$set": {"a": 1}}, let=5))
+        await note(orders.replace_one({}, {"$set": {"a": 1}}))
+        await note(orders.replace_one({}, []))
+        await note(orders.delete_one([]))
+        await note(orders.find_one_and_update({}, {"a": 1}))
+        await note(orders.find_one_and_update({}, {"$set": {"a": 1}}, return_document=1))
+        await note(orders.find_one_and_update({}, {"$set": {"a": 1}}, sort=5))
+        await note(orders.find_one_and_replace({}, {"$a": 1}))
+        await note(orders.distinct(5))
+        await note(orders.distinct("a", {}, query={}))
+        await note(orders.aggregate({}))
+        await note(orders.aggregate([], explain=True))
+        await note(orders.aggregate([], batchSize=-1))
+        await note(orders.estimated_document_count(session=None))
+        await note(orders.create_indexes([5]))
+        await note(orders.create_indexes(5))
+        await note(orders.create_index([]))
+        await note(orders.drop_index(5))
+        await note(orders.bulk_write({}))
+        await note(database.drop_collection(5))
+        await note(client.drop_database(5))
+        await note(orders.with_options(write_concern=WriteConcern(0)).update_one({}, {"$set": {"a": 1}}, collation={"locale": "en"}))
+        async with client.start_session() as session:
+            await note(orders.with_options(write_concern=WriteConcern(0)).insert_one({"_id": 1}, session=session))
+        for wrong in (
+            lambda: orders.find({}, skip="1"),
+            lambda: orders.find({}, limit="1"),
+            lambda: orders.find([]),
+            lambda: orders.find().batch_size(-1),
+            lambda: orders.find().skip(-1),
+            lambda: orders.find().sort(5),
+            lambda: orders.find().limit("1"),
+            lambda: orders.find().max({}),
+            lambda: orders.find({}, 5),
+            lambda: orders.find(cursor_type=7),
+            lambda: database["a..b"],
+            lambda: database["$a"],
+            lambda: database[".a"],
+            lambda: database[""],
+            lambda: client["a b"],
+            lambda: client[""],
+            lambda: client.get_database(),
+            lambda: database[5],
+            lambda: client.start_session(causal_consistency=True, snapshot=True),
+            lambda: client.start_session(default_transaction_options=5),
+            lambda: bool(orders),
+        ):
+            try:
+                wrong()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
+                side.outcomes.append((type(error).__name__, str(error)))
+            else:
+                side.outcomes.append("not refused")
+        await note(orders.insert_one({"_id": Int64(1)}))
+        await note(orders.insert_one({"a": object()}))
+        await note(orders.insert_one({"a": 2**70}))
+
+    compare(calls, connection)
