@@ -1,7 +1,8 @@
 """Decisions per second of the simulator's kernel, against a plain loop of generators; target: at least 500,000.
 
 Ours: tasks that pause, a strategy that chooses each step, the trace and the digest kept. The peer steps generators in
-random order and keeps the list of what it chose. The search and the shrinker have no peer: their figures stand alone.
+random order and keeps the list of what it chose. Rates are per second of processor time, so that they do not depend on
+what else the machine does.
 """
 
 from __future__ import annotations

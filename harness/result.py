@@ -76,6 +76,8 @@ class SeedResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kinds: dict[str, int] = {}
     """Kind of anomaly to how often it was found."""
     reasons: tuple[str, ...] = ()
+    vacuous: tuple[str, ...] = ()
+    """What the checkers say that found nothing to judge."""
     not_applicable: str = ""
     evidence: Evidence
     decisions: int = 0

@@ -53,6 +53,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     model_broken: str = ""
     certificate: dict[str, Any] | None = None
     cost: Cost | None = None
+    vacuous: bool = False
+    """``unknown`` because nothing in this history was of the kind that it judges: other runs of the cell may speak."""
 
     @property
     def anomaly_count(self) -> int:

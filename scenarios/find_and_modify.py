@@ -204,8 +204,9 @@ EXPECTED = (
         variant="published",
         setting="retry=application",
         fault="lost-reply",
-        verdict="violated",
-        why="the second call finds the order in processing and is refused, by its own first call",
+        verdict="may-violate",
+        why="the second call finds the order in processing and is refused by its own first call, where a lost reply "
+        "met a claim (9 of 10 runs on real servers)",
     ),
     Expected(fault="none", verdict="holds", why="findOneAndUpdate is atomic: one client alone finds the order pending"),
     Expected(

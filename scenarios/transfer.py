@@ -237,7 +237,7 @@ def ledger_in_snapshots() -> Checker:
         if anomalies:
             return Verdict(checker="ledger-in-snapshots", status="violated", anomalies=anomalies)
         if not audits:
-            return Verdict(checker="ledger-in-snapshots", status="unknown", reason="no snapshot was read")
+            return Verdict(checker="ledger-in-snapshots", status="unknown", reason="no snapshot was read", vacuous=True)
         return Verdict(checker="ledger-in-snapshots", status="holds", certificate={"snapshots": len(audits)})
 
     return Checker(name="ledger-in-snapshots", guarantee=guarantee, check=check, ignores_real_time=True)

@@ -141,6 +141,8 @@ def main() -> int:
             file.write(json.dumps(line) + "\n")
         (EVIDENCE / f"{name}.md").write_text(page(name, read_lines(kept)))
         print(f"[{number}/{len(todo)}] {as_promised(name, line):<7} {' '.join(cell)}: {outcome}", flush=True)
+    if read_lines(kept):
+        (EVIDENCE / f"{name}.md").write_text(page(name, read_lines(kept)))
     return 1 if any(as_promised(name, line) == "no" for line in read_lines(kept)) else 0
 
 

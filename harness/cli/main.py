@@ -17,9 +17,12 @@ from rich.console import Console
 
 import harness
 from harness.cli.doctor_command import doctor
+from harness.cli.prove_command import prove
+from harness.cli.replay_command import replay
 from harness.cli.run_command import run
 from harness.cli.scenario_commands import new, scenarios
 from harness.cli.serve_command import serve
+from harness.cli.shrink_command import shrink
 from harness.cli.stored_commands import check, clean, report, runs
 from harness.errors import HarnessError, UsageError, first_harness_error
 from harness.faults.catalogue import FAULT_NAMES
@@ -51,7 +54,7 @@ def make_app() -> cyclopts.App:
         result_action="return_value",
     )
     app.command(run, help_epilogue=f"{names_epilogue()}\n\n{EPILOGUE}")
-    for command in (scenarios, check, report, runs, new, clean, doctor, serve):
+    for command in (replay, shrink, prove, scenarios, check, report, runs, new, clean, doctor, serve):
         app.command(command)
     return app
 

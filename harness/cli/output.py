@@ -8,11 +8,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harness.explore.explain import Explanation, render_explanation
 from harness.journal import ENCODER
 from harness.report.summary import verdict_table
 from harness.report.write import write_report
 from harness.result import CellResult
 from harness.run.simulated.judged import JudgedRun
+from harness.run.simulated.shrinking import ShrunkRun
 
 
 def show(directory: Path, results: Sequence[CellResult], console: Console, *, as_json: bool) -> None:
@@ -49,3 +51,20 @@ def show_run(judged: JudgedRun, console: Console, *, events: bool) -> int:
         highlight=False,
     )
     return {"holds": 0, "violated": 1, "unknown": 2}[verdict.status]
+
+
+def show_explanation(shrunk: ShrunkRun, explanation: Explanation, console: Console) -> None:
+    """Print what is left of a finding and why it fails; to standard output the text that runs it again."""
+    operations, clients, deviations = shrunk.result.size
+    size = f"{operations} operations of {clients} clients, {deviations} deviations"
+    for line in (
+        f"{explanation.anomaly}: {size}",
+        *(f"  {claim}" for claim in shrunk.result.claims),
+        "",
+        render_explanation(explanation, literal=False),
+        "",
+        f"kept as {shrunk.facts.run}; replay: harness replay {shrunk.facts.run}",
+        f"prove it on real servers: harness prove {shrunk.facts.run}",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    sys.stdout.write(explanation.literal)

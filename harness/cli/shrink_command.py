@@ -11,7 +11,9 @@ from rich.text import Text
 
 from harness import store
 from harness.cli.output import show_explanation
+from harness.explore.explain import explain
 from harness.explore.shrink import DEFAULT_BUDGET, ShrinkResult
+from harness.run.simulated.program import program_source
 from harness.run.simulated.shrinking import shrink_stored
 
 
@@ -39,5 +41,13 @@ def shrink(
         console.print(Text(line), soft_wrap=True)
 
     shrunk = shrink_stored(runs, store.find(runs, run), anomaly=anomaly, budget=budget, on_progress=progress)
-    show_explanation(shrunk, console)
+    result = shrunk.result
+    explanation = explain(
+        shrunk.program,
+        result.workload,
+        result.execution,
+        anomaly=result.anomaly,
+        program_source=program_source(shrunk.program),
+    )
+    show_explanation(shrunk, explanation, console)
     return 1

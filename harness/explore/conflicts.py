@@ -65,7 +65,10 @@ def conflicts_of(history: History) -> tuple[Conflict, ...]:
             if not _conflict(first, second):
                 continue
             key = (first.operation, second.operation, second.collection, first.document or second.document)
-            found.setdefault(key, Conflict(first=first, second=second))
+            known = found.get(key)
+            # Of several between the same two, a write over a write says most.
+            if known is None or (first.writes and second.writes and not (known.first.writes and known.second.writes)):
+                found[key] = Conflict(first=first, second=second)
             if len(found) == _MOST_CONFLICTS:
                 return tuple(found.values())
     return tuple(found.values())

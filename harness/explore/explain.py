@@ -189,7 +189,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def render_explanation(explanation: Explanation) -> str:
+def render_explanation(explanation: Explanation, *, literal: bool = True) -> str:
     """Return the explanation as text: story, conflicts, what each deviation is needed for, diagram, literal."""
     parts = [
         f"{explanation.anomaly}: {size_words(explanation.workload, explanation.execution)}",
@@ -201,7 +201,8 @@ def render_explanation(explanation: Explanation) -> str:
         parts.append("\n".join(["Without one of its deviations:", *map(_what_if_words, explanation.what_if)]))
     if explanation.diagram is not None:
         parts.append(render_diagram(explanation.diagram))
-    parts.append(explanation.literal)
+    if literal:
+        parts.append(explanation.literal)
     return "\n\n".join(parts)
 
 

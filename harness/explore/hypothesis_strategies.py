@@ -6,7 +6,7 @@ let it draw what clients do and where a few faults strike, and let ``explore`` s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from harness.sim.kernel.choices import RUN, TIME
 
 _CHOICES = 12
 """Choices of a kind that an operation is assumed to make; deviations beyond the last are not applied."""
+_LARGEST = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ def fault_schedules(
 
     ``faults`` are names as the program's choices of kind ``fault`` have them.
     """
-    return _deviations(workload, FAULT, lambda _client: st.sampled_from(list(faults)), most_strikes)
+    return _places(most_strikes).map(lambda places: _strikes(workload, faults, places))
 
 
 def schedules(workload: Workload, *, most_turns: int = 4) -> st.SearchStrategy[tuple[Deviation, ...]]:
@@ -68,12 +69,7 @@ def schedules(workload: Workload, *, most_turns: int = 4) -> st.SearchStrategy[t
 
     It shrinks towards clients that run one after the other.
     """
-
-    def labels(client: int) -> st.SearchStrategy[str]:
-        others = [task_name(other) for other in workload.clients if other != client]
-        return st.sampled_from([*others, TIME])
-
-    return _deviations(workload, RUN, labels, most_turns)
+    return _places(most_turns).map(lambda places: _turns(workload, places))
 
 
 def cases(
@@ -87,12 +83,15 @@ def cases(
 ) -> st.SearchStrategy[Case]:
     """Return a strategy for workloads together with turns and, where ``faults`` are named, strikes."""
 
-    def case_of(workload: Workload) -> st.SearchStrategy[Case]:
-        strikes = fault_schedules(workload, faults, most_strikes=most_strikes) if faults else st.just(())
-        both = st.tuples(schedules(workload, most_turns=most_turns), strikes)
-        return both.map(lambda parts: Case(workload=workload, deviations=(*parts[0], *parts[1])))
+    def case(workload: Workload, turns: Sequence[_Place], strikes: Sequence[_Place]) -> Case:
+        return Case(workload=workload, deviations=(*_turns(workload, turns), *_strikes(workload, faults, strikes)))
 
-    return workloads(operations, clients=clients, most_operations=most_operations).flatmap(case_of)
+    return st.builds(
+        case,
+        workloads(operations, clients=clients, most_operations=most_operations),
+        _places(most_turns),
+        _places(most_strikes if faults else 0),
+    )
 
 
 def task_name(client: int) -> str:
@@ -100,12 +99,35 @@ def task_name(client: int) -> str:
     return f"client {client}"
 
 
-def _deviations(workload: Workload, kind: str, labels: Any, most: int) -> st.SearchStrategy[tuple[Deviation, ...]]:
-    def at(item: Any) -> st.SearchStrategy[Deviation]:
-        site = st.builds(
-            Site, st.just(task_name(item.client)), st.just(item.id), st.just(kind), st.integers(0, _CHOICES - 1)
-        )
-        return st.builds(Deviation, site, labels(item.client))
+_Place = tuple[int, int, int]
+"""Numbers that stand for an operation, a choice in it, and a label, whatever there are of each.
 
-    one = st.sampled_from(list(workload.items)).flatmap(at)
-    return st.lists(one, max_size=most, unique_by=lambda deviation: deviation.site).map(tuple)
+Numbers, and not the things themselves: so a place outlives the shrinking of the workload.
+"""
+
+
+def _places(most: int) -> st.SearchStrategy[list[_Place]]:
+    number = st.integers(0, _LARGEST)
+    return st.lists(st.tuples(number, st.integers(0, _CHOICES - 1), number), max_size=most)
+
+
+def _turns(workload: Workload, places: Sequence[_Place]) -> tuple[Deviation, ...]:
+    def labels(client: int) -> list[str]:
+        return [*(task_name(other) for other in workload.clients if other != client), TIME]
+
+    return _deviations(workload, RUN, labels, places)
+
+
+def _strikes(workload: Workload, faults: Sequence[str], places: Sequence[_Place]) -> tuple[Deviation, ...]:
+    return _deviations(workload, FAULT, lambda _client: faults, places)
+
+
+def _deviations(
+    workload: Workload, kind: str, labels: Callable[[int], Sequence[str]], places: Sequence[_Place]
+) -> tuple[Deviation, ...]:
+    found: dict[Site, str] = {}
+    for operation, choice, label in places:
+        item = workload.items[operation % len(workload)]
+        options = labels(item.client)
+        found.setdefault(Site(task_name(item.client), item.id, kind, choice), options[label % len(options)])
+    return tuple(Deviation(site, label) for site, label in found.items())

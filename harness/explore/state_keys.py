@@ -43,9 +43,9 @@ class RealTimeOrder:
         """Note that the operation of ``client`` has ended."""
         self._ended[client] = self._ended.get(client, 0) + 1
 
-    def of(self, client: int) -> tuple[tuple[tuple[int, int], ...], int]:
+    def of(self, client: int) -> tuple[tuple[tuple[tuple[int, int], ...], ...], int]:
         """Return what is to be part of the key of a client."""
-        return (tuple(self._seen.get(client, ())), self._ended.get(client, 0))
+        return (tuple(self._seen.get(client, [])), self._ended.get(client, 0))
 
 
 def smallest_key(describe: Callable[[Mapping[int, int]], object], alike: Sequence[int]) -> int:

@@ -6,10 +6,11 @@ goes on under a new one, as a real caller that lost its answer would start over.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -287,12 +288,17 @@ def check_call(scenario: Scenario, call: Call) -> None:
             next_step=f"its operations are {', '.join(sorted(scenario.operations))}",
         )
     try:
-        inspect.signature(function).bind(None, **call.arguments)
+        _signature(function).bind(None, **call.arguments)
     except TypeError as error:
         raise ScenarioError(
             f"the workload of scenario {scenario.name!r} calls {call.function!r} wrongly: {error}",
-            next_step=f"its parameters are {inspect.signature(function)}",
+            next_step=f"its parameters are {_signature(function)}",
         ) from error
+
+
+@functools.lru_cache(maxsize=256)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
 
 
 def _workload_error(scenario: Scenario, error: Exception) -> ScenarioError:

@@ -183,8 +183,8 @@ class _Run:
     async def _strike(self, done: trio.Event) -> None:
         with trio.move_on_after(self.facts.duration_s):
             async with trio.open_nursery() as nursery:
-                for end in (self.interruption.event, self.enough, done):
-                    nursery.start_soon(self._end_when, end, nursery.cancel_scope)
+                nursery.start_soon(self._end_when, self.interruption.event, nursery.cancel_scope)
+                nursery.start_soon(self._end_when, self.enough, nursery.cancel_scope)
                 if self.request.until_violated:
                     nursery.start_soon(self._check_in_between)
                 await run_nemesis(
@@ -195,7 +195,10 @@ class _Run:
                     self._fault_status,
                     pacing=self.proof.pacing if self.proof else None,
                 )
-                await trio.sleep_forever()
+                if self.proof is None:
+                    await trio.sleep_forever()
+                await done.wait()
+                nursery.cancel_scope.cancel()
 
     async def _end_when(self, event: trio.Event, scope: trio.CancelScope) -> None:
         await event.wait()

@@ -40,7 +40,7 @@ def judge_run(history: History, scenario: Scenario) -> RunVerdict:
     verdicts = run_checkers(history, scenario.checkers)
     settings = parse_settings(history.facts.cell.setting) if history.facts else Settings()
     return RunVerdict(
-        status=merge_status(verdict.status for verdict in verdicts),
+        status=merge_status([verdict.status for verdict in verdicts if not verdict.vacuous]),
         verdicts=verdicts,
         evidence=weigh(history),
         not_applicable=_not_applicable(history, settings),
@@ -126,6 +126,8 @@ class CellTally(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence = msgspec.field(default_factory=Evidence)
     anomalies: dict[str, int] = {}
     reasons: tuple[str, ...] = ()
+    vacuous: dict[str, int] = {}
+    """What a checker says that found nothing to judge, to the number of runs in which it said so."""
     not_applicable: str = ""
     telling: str = ""
     """The command that does the first violated run again, else the first run."""
@@ -140,6 +142,7 @@ class CellTally(msgspec.Struct, frozen=True, kw_only=True):
             evidence=self.evidence.plus(other.evidence),
             anomalies=dict(Counter(self.anomalies) + Counter(other.anomalies)),
             reasons=tuple(dict.fromkeys((*self.reasons, *other.reasons))),
+            vacuous=dict(Counter(self.vacuous) + Counter(other.vacuous)),
             not_applicable=self.not_applicable or other.not_applicable,
             telling=other.telling if later_tells else self.telling,
         )
@@ -154,6 +157,7 @@ def tally_run(facts: RunFacts, verdict: RunVerdict) -> CellTally:
         evidence=verdict.evidence,
         anomalies=kinds_of(verdict),
         reasons=reasons_of(verdict),
+        vacuous=dict.fromkeys(vacuous_of(verdict), 1),
         not_applicable=verdict.not_applicable,
         telling=facts.replay,
     )
@@ -170,7 +174,13 @@ def kinds_of(verdict: RunVerdict) -> dict[str, int]:
 def reasons_of(verdict: RunVerdict) -> tuple[str, ...]:
     """Return why a run cannot support ``holds``: what kept its record, or a checker, from it."""
     incomplete = [verdict.incomplete] if verdict.incomplete else []
-    return (*incomplete, *(f"{v.checker}: {v.reason}" for v in verdict.verdicts if v.status == "unknown"))
+    unknown = (v for v in verdict.verdicts if v.status == "unknown" and not v.vacuous)
+    return (*incomplete, *(f"{v.checker}: {v.reason}" for v in unknown))
+
+
+def vacuous_of(verdict: RunVerdict) -> tuple[str, ...]:
+    """Return what the checkers say that found nothing to judge in a run."""
+    return tuple(f"{v.checker}: {v.reason}" for v in verdict.verdicts if v.vacuous)
 
 
 def judge_cell(
@@ -223,8 +233,9 @@ def _unknown_reasons(cell: Cell, tally: CellTally, searched: str) -> tuple[str, 
     reasons = [f"not applicable: {tally.not_applicable}"] if tally.not_applicable else []
     if not tally.count:
         reasons.append("it was not run")
+    nowhere = [words for words, runs in tally.vacuous.items() if runs == tally.count]
     missing = () if searched else missing_evidence(cell, tally.evidence)
-    return tuple(dict.fromkeys((*reasons, *tally.reasons, *missing)))
+    return tuple(dict.fromkeys((*reasons, *tally.reasons, *nowhere, *missing)))
 
 
 def missing_evidence(cell: Cell, evidence: Evidence) -> tuple[str, ...]:

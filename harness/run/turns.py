@@ -51,7 +51,7 @@ def order_of(history: History, ids: Mapping[int, str]) -> tuple[Turn, ...]:
             timed.append((window.end_ns, 1, Turn("heal", window.fault, window.strike)))
     primaries = [change for change in history.primary_changes if change.member is not None]
     timed += [(change.time_ns, 1, Turn("elect", SET, number)) for number, change in enumerate(primaries) if number]
-    last_ns = max((time_ns for time_ns, _, turn in timed if turn.what == "answer"), default=0)
+    last_ns = max((time_ns for time_ns, _, turn in timed if turn.what in {"answer", "heal"}), default=0)
     timed = [event for event in timed if event[2].what != "elect" or event[0] <= last_ns]
     return tuple(turn for _, _, turn in sorted(timed, key=lambda event: event[:2]))
 

@@ -94,7 +94,7 @@ async def obey(powers: Powers, line: str) -> str:
     if verb is None:
         raise unknown_name("order", word, (*_VERBS, QUIT))
     if len(arguments) != len(verb.arguments):
-        raise UsageError(f"{word} takes {len(verb.arguments)} words after it", next_step=f"type: {verb.usage}")
+        raise UsageError(f"{line.strip()!r} is not how {word} is typed", next_step=f"type: {verb.usage}")
     return await verb.act(powers, arguments)
 
 

@@ -18,9 +18,20 @@ import trio
 
 from harness.errors import HarnessError
 from harness.wire import hello, op_msg, op_query
-from harness.wire.database_names import check_database
+from harness.wire.arguments import check_arguments
 from harness.wire.errors import BrokenConnectionError, RefusedError
-from harness.wire.framing import HEADER, MESSAGE_BYTES_MAX, OP_GET_MORE, OP_MSG, OP_NONE, OP_QUERY, Frame, payload_bytes
+from harness.wire.framing import (
+    HEADER,
+    MESSAGE_BYTES_MAX,
+    OP_GET_MORE,
+    OP_MSG,
+    OP_NONE,
+    OP_QUERY,
+    Frame,
+    ReplyIds,
+    payload_bytes,
+)
+from harness.wire.oversized import answer
 
 if TYPE_CHECKING:
     from harness.wire.member_port import MemberPort
@@ -47,6 +58,7 @@ class Conversation:
         self._reply_ids = itertools.count(1)
         self._client_known = False
         self._hung_up = False
+        self._message_bytes = 0
         self._running = ""
         """The command that is being run in the kernel, or empty."""
         self._interrupt = trio.CancelScope()
@@ -79,17 +91,21 @@ class Conversation:
             nursery.cancel_scope.cancel()
 
     async def _read(self, frames: trio.MemorySendChannel[Frame]) -> None:
-        with contextlib.suppress(BrokenConnectionError, trio.BrokenResourceError, trio.ClosedResourceError):
-            async with frames:
-                while True:
-                    header = await self._receive(HEADER.size)
-                    if header is None:
-                        break
-                    payload = await self._receive(payload_bytes(header))
-                    if payload is None:
-                        break
-                    await frames.send(Frame(header, payload))
-                self._hang_up()
+        async with frames:
+            try:
+                await self._read_frames(frames)
+            except BrokenConnectionError:
+                return
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+            self._hang_up()
+
+    async def _read_frames(self, frames: trio.MemorySendChannel[Frame]) -> None:
+        while (header := await self._receive(HEADER.size)) is not None:
+            payload = await self._receive(payload_bytes(header))
+            if payload is None:
+                return
+            await frames.send(Frame(header, payload))
 
     async def _receive(self, size: int) -> bytes | None:
         data = bytearray()
@@ -106,6 +122,7 @@ class Conversation:
             self._interrupt.cancel()
 
     async def _answer(self, frame: Frame) -> None:
+        self._message_bytes = len(frame.payload)
         if frame.opcode == OP_MSG:
             await self._answer_message(frame)
         elif frame.opcode == OP_QUERY:
@@ -113,23 +130,23 @@ class Conversation:
         elif frame.opcode == OP_GET_MORE:
             if frame.payload.find(b"\0", 4) < 0:
                 raise BrokenConnectionError("OP_GET_MORE without a namespace")
-            await self._send(op_query.make_removed_reply("OP_GET_MORE", **self._ids(frame.request_id)))
+            await self._send(op_query.make_removed_reply("OP_GET_MORE", self._ids(frame.request_id)))
         else:
             assert frame.opcode == OP_NONE
 
-    def _ids(self, response_to: int) -> dict[str, int]:
-        return {"request_id": next(self._reply_ids), "response_to": response_to}
+    def _ids(self, response_to: int) -> ReplyIds:
+        return ReplyIds(next(self._reply_ids), response_to)
 
     async def _answer_query(self, frame: Frame) -> None:
         try:
             command = op_query.parse_query(frame)
             if command is None:
-                await self._send(op_query.make_removed_reply("OP_QUERY", **self._ids(frame.request_id)))
+                await self._send(op_query.make_removed_reply("OP_QUERY", self._ids(frame.request_id)))
                 return
             reply = await self._run(command, exhaust=False)
         except RefusedError as error:
             reply = error.reply()
-        await self._send(op_query.make_reply(reply, **self._ids(frame.request_id)))
+        await self._send(op_query.make_reply(reply, self._ids(frame.request_id)))
 
     async def _answer_message(self, frame: Frame) -> None:
         flags = op_msg.parse_flags(frame)
@@ -148,27 +165,27 @@ class Conversation:
             await self._send(self._encode(reply, ids, checksum=flags.checksum, more_to_come=following is not None))
             if following is None or self._hung_up:
                 return
-            command, response_to = following, ids["request_id"]
+            command, response_to = following, ids.request_id
             try:
                 reply = await self._run(dict(command), exhaust=True)
             except RefusedError as error:
                 reply = error.reply()
 
-    def _encode(self, reply: dict[str, Any], ids: dict[str, int], *, checksum: bool, more_to_come: bool) -> bytes:
-        message = op_msg.make_reply(reply, **ids, checksum=checksum, more_to_come=more_to_come)
+    def _encode(self, reply: dict[str, Any], ids: ReplyIds, *, checksum: bool, more_to_come: bool) -> bytes:
+        message = op_msg.make_reply(reply, ids, checksum=checksum, more_to_come=more_to_come)
         if len(message) <= MESSAGE_BYTES_MAX:
             return message
         error = RefusedError(
             10334, f"the reply has {len(message)} bytes, more than a message may", "BSONObjectTooLarge"
         )
-        return op_msg.make_reply(error.reply(), **ids, checksum=checksum)
+        return op_msg.make_reply(error.reply(), ids, checksum=checksum)
 
     async def _send(self, message: bytes) -> None:
         await self._port.running.wait()
         await self._stream.send_all(message)
 
     async def _run(self, command: dict[str, Any], *, exhaust: bool) -> dict[str, Any]:
-        check_database(command)
+        check_arguments(command)
         name = next(iter(command))
         if self._hung_up and name not in _GOES_ON:
             raise BrokenConnectionError("the client has hung up")
@@ -190,20 +207,26 @@ class Conversation:
         if awaiting is not None and not port.version.is_news_for(awaiting):
             with trio.move_on_after(awaiting.max_await_ms / 1000):
                 await port.changed.wait()
-        await port.running.wait()
-        return port.hello(command, self._number)
+        # Asked in the kernel as any command is, so that fail points strike it and a paused member does not answer.
+        reply = await self._request(command)
+        return port.hello(command, reply, self._number) if reply["ok"] == 1 else reply
 
     async def _request(self, command: dict[str, Any]) -> dict[str, Any]:
         port = self._port
         try:
-            reply = await self._caller.call(lambda: port.served.request(port.member, command, self._number))
+            reply: dict[str, Any] = await self._caller.call(
+                lambda: answer(
+                    command,
+                    self._message_bytes,
+                    lambda accepted: port.served.request(port.member, accepted, self._number),
+                )
+            )
         except (BrokenConnectionError, RefusedError, HarnessError):
             raise
         except Exception as error:
             # A defect of the simulator must not take the other clients down.
             sys.stderr.write("".join(traceback.format_exception(error)))
             raise RefusedError(8, f"the simulator failed: {type(error).__name__}: {error}", "UnknownError") from error
-        assert isinstance(reply, dict)
         return reply
 
     def _with_version(self, reply: dict[str, Any]) -> dict[str, Any]:

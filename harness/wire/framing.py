@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from harness.wire.errors import BrokenConnectionError
 
@@ -43,6 +43,13 @@ class Frame:
         return int(HEADER.unpack(self.header)[3])
 
 
+class ReplyIds(NamedTuple):
+    """The id of a reply, and the id of what it answers."""
+
+    request_id: int
+    response_to: int
+
+
 def payload_bytes(header: bytes) -> int:
     """Return how many bytes follow a header. Raises BrokenConnectionError for a header that mongod closes on."""
     length, _, response_to, opcode = HEADER.unpack(header)
@@ -55,10 +62,10 @@ def payload_bytes(header: bytes) -> int:
     return int(length) - HEADER.size
 
 
-def make_frame(opcode: int, payload: bytes, *, request_id: int, response_to: int, extra_bytes: int = 0) -> bytes:
+def make_frame(opcode: int, payload: bytes, ids: ReplyIds, *, extra_bytes: int = 0) -> bytes:
     """Return a message; ``extra_bytes`` (a checksum) are counted in its length and appended by the caller."""
     length = HEADER.size + len(payload) + extra_bytes
-    return HEADER.pack(length, request_id, response_to, opcode) + payload
+    return HEADER.pack(length, *ids, opcode) + payload
 
 
 def _make_table() -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from harness.wire.errors import RefusedError
 from harness.wire.framing import MESSAGE_BYTES_MAX
 
 NAMES: Final = frozenset({"hello", "isMaster", "ismaster"})
-AWAITING_FIELDS: Final = frozenset({"topologyVersion", "maxAwaitTimeMS"})
+GOSSIP: Final = ("$clusterTime", "operationTime")
 WRITE_BATCH_MAX: Final = 100_000
 WIRE_VERSION_MAX: Final = 17
 _EPOCH: Final = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - dates in documents are naive UTC

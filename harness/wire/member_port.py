@@ -16,7 +16,7 @@ from bson.objectid import ObjectId
 
 from harness.errors import BackendError
 from harness.wire.conversation import Conversation, reset
-from harness.wire.hello import TopologyVersion, hello_reply
+from harness.wire.hello import GOSSIP, TopologyVersion, hello_reply
 from harness.wire.pump import Pump
 from harness.wire.served import Reach, ServedSet
 
@@ -71,7 +71,7 @@ class MemberPort:
         self._reach: Reach = "open"
         self._closures = served.closures(member)
         self._view = served.view(member)
-        self.version = TopologyVersion(process=_process_id(), counter=0)
+        self.version = TopologyVersion(process=_process_id(), counter=1)
 
     def open(self, nursery: trio.Nursery) -> None:
         """Begin to take connections."""
@@ -97,8 +97,8 @@ class MemberPort:
             self.version = TopologyVersion(process=self.version.process, counter=self.version.counter + 1)
             self._announce_change()
 
-    def hello(self, command: dict[str, Any], connection: int) -> dict[str, Any]:
-        """Return what the member answers to a ``hello`` now."""
+    def hello(self, command: dict[str, Any], answered: dict[str, Any], connection: int) -> dict[str, Any]:
+        """Return what the member answers to a ``hello`` now; its cluster time is in what it ``answered``."""
         reply = hello_reply(
             command,
             self._view,
@@ -109,7 +109,7 @@ class MemberPort:
             now_us=self.served.wall_us(self.member),
             connection=connection,
         )
-        return {**reply, **self.served.gossip(self.member)}
+        return {**reply, **{name: answered[name] for name in GOSSIP if name in answered}}
 
     def reset_connections(self) -> None:
         """Reset every open connection."""
@@ -121,7 +121,7 @@ class MemberPort:
             self.reset_connections()
         if reach == "dead":
             self.close()
-            self.version = TopologyVersion(process=_process_id(), counter=0)
+            self.version = TopologyVersion(process=_process_id(), counter=1)
         elif self._listener is None:
             self._listener = bind(self.port)
             self._listen()

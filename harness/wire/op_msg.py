@@ -14,7 +14,7 @@ import bson
 
 from harness.wire.documents import decode_at
 from harness.wire.errors import BrokenConnectionError, RefusedError
-from harness.wire.framing import OP_MSG, Frame, crc32c, make_frame
+from harness.wire.framing import OP_MSG, Frame, ReplyIds, crc32c, make_frame
 
 CHECKSUM_PRESENT: Final = 1
 MORE_TO_COME: Final = 2
@@ -119,13 +119,9 @@ def _merge(body: dict[str, Any], sequences: dict[str, list[dict[str, Any]]]) -> 
     return body
 
 
-def make_reply(
-    document: dict[str, Any], *, request_id: int, response_to: int, checksum: bool = False, more_to_come: bool = False
-) -> bytes:
+def make_reply(document: dict[str, Any], ids: ReplyIds, *, checksum: bool = False, more_to_come: bool = False) -> bytes:
     """Return a reply; it has a checksum where its request had one, as mongod's do."""
     bits = (CHECKSUM_PRESENT if checksum else 0) | (MORE_TO_COME if more_to_come else 0)
     payload = _FLAGS.pack(bits) + b"\0" + bson.encode(document)
-    frame = make_frame(
-        OP_MSG, payload, request_id=request_id, response_to=response_to, extra_bytes=_FLAGS.size if checksum else 0
-    )
+    frame = make_frame(OP_MSG, payload, ids, extra_bytes=_FLAGS.size if checksum else 0)
     return frame + _FLAGS.pack(crc32c(frame)) if checksum else frame

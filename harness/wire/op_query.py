@@ -12,7 +12,7 @@ import bson
 
 from harness.wire.documents import decode_at
 from harness.wire.errors import BrokenConnectionError, RefusedError
-from harness.wire.framing import OP_REPLY, Frame, make_frame
+from harness.wire.framing import OP_REPLY, Frame, ReplyIds, make_frame
 
 _COUNTS: Final = struct.Struct("<ii")
 _FLAGS: Final = struct.Struct("<I")
@@ -20,7 +20,7 @@ _REPLY: Final = struct.Struct("<iqii")
 _EXHAUST: Final = 1 << 6
 _AWAIT_CAPABLE: Final = 8
 _QUERY_FAILURE: Final = 2
-_COMMANDS: Final = frozenset({"hello", "isMaster", "ismaster", "buildInfo", "buildinfo", "_isSelf"})
+_COMMANDS: Final = frozenset({"hello", "isMaster", "ismaster", "buildInfo", "buildinfo"})
 _REMOVED: Final = (
     "The client driver may require an upgrade. For more details see "
     "https://dochub.mongodb.org/core/legacy-opcode-removal"
@@ -70,17 +70,17 @@ def _read_document(data: bytes, offset: int) -> tuple[dict[str, Any], int]:
         ) from None
 
 
-def make_reply(document: dict[str, Any], *, request_id: int, response_to: int) -> bytes:
+def make_reply(document: dict[str, Any], ids: ReplyIds) -> bytes:
     """Return an OP_REPLY with one document."""
-    return _make(document, _AWAIT_CAPABLE, request_id, response_to)
+    return _make(document, _AWAIT_CAPABLE, ids)
 
 
-def make_removed_reply(opcode_name: str, *, request_id: int, response_to: int) -> bytes:
+def make_removed_reply(opcode_name: str, ids: ReplyIds) -> bytes:
     """Return what a legacy operation that was removed is answered."""
     document = {"$err": f"{opcode_name} is no longer supported. {_REMOVED}", "code": 5739101, "ok": 0.0}
-    return _make(document, _QUERY_FAILURE, request_id, response_to)
+    return _make(document, _QUERY_FAILURE, ids)
 
 
-def _make(document: dict[str, Any], flags: int, request_id: int, response_to: int) -> bytes:
+def _make(document: dict[str, Any], flags: int, ids: ReplyIds) -> bytes:
     payload = _REPLY.pack(flags, 0, 0, 1) + bson.encode(document)
-    return make_frame(OP_REPLY, payload, request_id=request_id, response_to=response_to)
+    return make_frame(OP_REPLY, payload, ids)

@@ -40,10 +40,6 @@ class ServedSet(Protocol):
         """Return ``lastWrite`` of the member's ``hello``."""
         ...
 
-    def gossip(self, member: str) -> Mapping[str, Any]:
-        """Return ``$clusterTime`` and ``operationTime`` of the member's replies."""
-        ...
-
     def wall_us(self, member: str) -> int:
         """Return the member's wall clock in microseconds since 1970."""
         ...

@@ -37,7 +37,6 @@ STEPS_MAX: Final = 1 << 62
 DRAWN_SHARE: Final = 0.25
 """The share of choices that a seed decides."""
 
-_SIGNATURE: Final = {"hash": bytes(20), "keyId": Int64(0)}
 _EPOCH: Final = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - dates in documents are naive UTC
 _NOT_MODELLED: Final = 238
 
@@ -112,15 +111,6 @@ class SimulatedSet:
             "lastWriteDate": _date(one.last.timestamp),
             "majorityOpTime": _op_time(one.commit),
             "majorityWriteDate": _date(one.commit.timestamp),
-        }
-
-    def gossip(self, member: str) -> Mapping[str, Any]:
-        """Return ``$clusterTime`` and ``operationTime`` of the member's replies."""
-        one = self._set.members[member]
-        known = max(self._set.cluster_time(one), one.last.timestamp)
-        return {
-            "$clusterTime": {"clusterTime": _timestamp(known), "signature": _SIGNATURE},
-            "operationTime": _timestamp(one.last.timestamp),
         }
 
     def wall_us(self, member: str) -> int:

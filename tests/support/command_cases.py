@@ -120,7 +120,11 @@ SET = {"$set": {"a": 5}}
 CRUD: dict[str, list[Step]] = {
     "insert": [insert({"_id": 1, "a": 1}), insert({"_id": 2}, {"_id": 3}), find()],
     "insert-duplicate-ordered": [insert({"_id": 1}), insert({"_id": 2}, {"_id": 1}, {"_id": 3}), find()],
-    "insert-duplicate-unordered": [insert({"_id": 1}), insert({"_id": 2}, {"_id": 1}, {"_id": 3}, ordered=False), find()],
+    "insert-duplicate-unordered": [
+        insert({"_id": 1}),
+        insert({"_id": 2}, {"_id": 1}, {"_id": 3}, ordered=False),
+        find(),
+    ],
     "insert-equal-ids": [insert({"_id": 1}, {"_id": 1.0}), insert({"_id": True}), insert({"_id": "1"}), find()],
     "insert-bad-ids": [
         insert({"_id": [1]}, {"_id": Regex("a")}, {"_id": {"$x": 1}}, {"_id": None}, ordered=False),
@@ -365,7 +369,9 @@ READS: dict[str, list[Step]] = {
         {"count": "c", "zz": 1},
     ],
     "distinct": [
-        insert({"_id": 1, "a": 3}, {"_id": 2, "a": [1, 2]}, {"_id": 3}, {"_id": 4, "a": 3.0}, {"_id": 5, "b": {"c": 1}}),
+        insert(
+            {"_id": 1, "a": 3}, {"_id": 2, "a": [1, 2]}, {"_id": 3}, {"_id": 4, "a": 3.0}, {"_id": 5, "b": {"c": 1}}
+        ),
         {"distinct": "c", "key": "a"},
         {"distinct": "c", "key": "_id"},
         {"distinct": "c", "key": "b.c"},
@@ -417,7 +423,10 @@ READS: dict[str, list[Step]] = {
     ],
     "read-concern": [
         insert({"_id": 1}, writeConcern=MAJORITY),
-        *(find({"_id": 1}, readConcern={"level": level}) for level in ("local", "available", "majority", "linearizable")),
+        *(
+            find({"_id": 1}, readConcern={"level": level})
+            for level in ("local", "available", "majority", "linearizable")
+        ),
         find({"_id": 1}, readConcern={"level": "snapshot"}),
         find(readConcern={"level": "bad"}),
         find(readConcern={"foo": 1}),
@@ -458,7 +467,13 @@ COLLECTIONS: dict[str, list[Step]] = {
         lambda _replies: {"renameCollection": "{db}.c", "to": "{db}.d", "dropTarget": True, "$db": "admin"},
         {"find": "d"},
     ],
-    "drop-database": [insert({"_id": 1}), {"dropDatabase": 1}, find(), {"dropDatabase": 1}, {"dropDatabase": 1, "foo": 1}],
+    "drop-database": [
+        insert({"_id": 1}),
+        {"dropDatabase": 1},
+        find(),
+        {"dropDatabase": 1},
+        {"dropDatabase": 1, "foo": 1},
+    ],
     "list-collections": [
         insert({"_id": 1}),
         {"listCollections": 1},
@@ -583,10 +598,7 @@ CONCERNS: dict[str, list[Step]] = {
         find(),
     ],
     "write-concern-malformed": [
-        *(
-            insert({"_id": 1}, writeConcern=concern)
-            for concern in ({"w": -1}, {"w": 51}, {"w": [1]}, {"foo": 1})
-        ),
+        *(insert({"_id": 1}, writeConcern=concern) for concern in ({"w": -1}, {"w": 51}, {"w": [1]}, {"foo": 1})),
         find(),
     ],
     "write-concern-on-errors": [
@@ -628,7 +640,9 @@ RETRIES: dict[str, list[Step]] = {
     ],
     "retry-delete": [
         insert({"_id": 1}, {"_id": 2}),
-        *until(2, {"delete": "c", "deletes": [{"q": {"_id": 1}, "limit": 1}, {"q": {"_id": 9}, "limit": 1}], **write(5)}),
+        *until(
+            2, {"delete": "c", "deletes": [{"q": {"_id": 1}, "limit": 1}, {"q": {"_id": 9}, "limit": 1}], **write(5)}
+        ),
         find(),
     ],
     "retry-modify": [
@@ -838,7 +852,6 @@ TRANSACTIONS: dict[str, list[Step]] = {
         modify({"_id": 1}, INC, maxTimeMS=50),
         delete({"_id": 1}, maxTimeMS=50),
         insert({"_id": 2}, maxTimeMS=50),
-        update({"_id": 2}, SET, upsert=True, more={"maxTimeMS": 50}),
         update({"_id": 1}, {"$set": {"a": 1}}, more={"maxTimeMS": 50}),
         commit(1),
         update({"_id": 1}, INC),
@@ -981,6 +994,10 @@ CHANGE_STREAMS: dict[str, list[Step]] = {
                 [{"$set": {"big.b": 4}}],
                 [{"$unset": "sub"}],
                 [{"$replaceWith": {"_id": 1, "big": {"a": "y" * 40}}}],
+                [{"$set": {"s": 1}}],
+                [{"$set": {"big.a": "z"}}],
+                [{"$set": {"s": 2}}],
+                [{"$set": {"t": 1}}],
             )
         ),
         get_more(1, maxTimeMS=200),
@@ -1067,7 +1084,10 @@ CHANGE_STREAMS: dict[str, list[Step]] = {
         resumed(5, 2),
         lambda replies: watch(startAtOperationTime=replies[5]["cursor"]["nextBatch"][1]["clusterTime"]),
         lambda replies: watch(resumeAfter=replies[1]["cursor"]["postBatchResumeToken"]),
-        lambda replies: aggregate({"$changeStream": {"resumeAfter": replies[5]["cursor"]["nextBatch"][0]["_id"]}}, {"$match": {"operationType": "update"}}),
+        lambda replies: aggregate(
+            {"$changeStream": {"resumeAfter": replies[5]["cursor"]["nextBatch"][0]["_id"]}},
+            {"$match": {"operationType": "update"}},
+        ),
     ],
     "batches": [
         insert({"_id": 0}),

@@ -53,7 +53,6 @@ class Mongod:
 
     def __init__(self, collection: Collection[Any]) -> None:
         self.collection = collection
-        self.raw = collection.with_options(codec_options=_RAW)
 
     def load(self, documents: Sequence[Mapping[str, Any]]) -> None:
         self.collection.delete_many({})
@@ -62,8 +61,9 @@ class Mongod:
 
     def find(self, query: Query, projection: Query | None = None, order: Query | None = None) -> Answer:
         def run() -> list[bytes]:
-            cursor = self.raw.find(query, projection)
-            return [document.raw for document in (cursor.sort(list(order.items())) if order else cursor)]
+            command = {"filter": query, "projection": projection or {}, "sort": order or {}, "batchSize": 1000}
+            reply = self.collection.database.command("find", self.collection.name, codec_options=_RAW, **command)
+            return [document.raw for document in reply["cursor"]["firstBatch"]]
 
         return _answer(run)
 
@@ -102,6 +102,7 @@ class Mongod:
             reply = self.collection.database.command("insert", self.collection.name, documents=[document])
             error = reply["writeErrors"][0] if "writeErrors" in reply else None
             verdicts.append(error and (error["code"], error["errmsg"], error.get("keyPattern"), error.get("keyValue")))
+        self.collection.drop()
         return verdicts
 
 
@@ -158,7 +159,9 @@ class Engine:
                 after = outcome.document
             value = after if command.get("new") else before
             keep = project.compile_projection(_normal(command.get("fields", {})), query)
-            self.documents = [after if item is before else item for item in self.documents if item is not before or after]
+            self.documents = [
+                after if item is before else item for item in self.documents if item is not before or after
+            ]
             return None if value is None else bson.encode(keep(value)), self._all()
 
         return _answer(run)

@@ -13,7 +13,9 @@ from bson import Binary, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Tim
 from hypothesis import strategies as st
 
 NAMES = st.sampled_from(["a", "b", "c"])
-PATHS = st.sampled_from(["a", "b", "c", "a.b", "a.c", "b.a", "a.b.c", "a.0", "a.1", "a.0.b", "b.0", "_id", "b.c", "a.b.0"])
+PATHS = st.sampled_from(
+    ["a", "b", "c", "a.b", "a.c", "b.a", "a.b.c", "a.0", "a.1", "a.0.b", "b.0", "_id", "b.c", "a.b.0"]
+)
 SCALARS = st.sampled_from(
     [
         None, 0, 1, 2, -1, 5, 1.0, 2.5, -0.0, float("nan"), float("inf"), Int64(1), Int64(7), 2**40, 2**31 - 1, Decimal128("1"),
@@ -43,11 +45,15 @@ TYPES = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 16, 17, 18, 19, "number
 
 def conditions(depth: int = 2) -> st.SearchStrategy[Any]:
     """Return what may stand at a field in a filter: a value, or operators."""
-    comparison = st.builds(lambda name, value: {name: value}, st.sampled_from(["$eq", "$gt", "$gte", "$lt", "$lte", "$ne"]), values(1))
+    comparison = st.builds(
+        lambda name, value: {name: value}, st.sampled_from(["$eq", "$gt", "$gte", "$lt", "$lte", "$ne"]), values(1)
+    )
     choices = [
         values(1),
         comparison,
-        st.builds(lambda name, items: {name: items}, st.sampled_from(["$in", "$nin", "$all"]), st.lists(values(1), max_size=3)),
+        st.builds(
+            lambda name, items: {name: items}, st.sampled_from(["$in", "$nin", "$all"]), st.lists(values(1), max_size=3)
+        ),
         st.builds(lambda flag: {"$exists": flag}, st.booleans()),
         st.builds(lambda kind: {"$type": kind}, TYPES),
         st.builds(lambda size: {"$size": size}, st.integers(0, 3)),
@@ -86,17 +92,53 @@ def sorts() -> st.SearchStrategy[dict[str, int]]:
 def projections() -> st.SearchStrategy[dict[str, Any]]:
     """Return projections, some of them refused by mongod."""
     flags = st.dictionaries(PATHS, st.sampled_from([0, 1]), min_size=1, max_size=3)
-    same = st.builds(lambda paths, flag: dict.fromkeys(paths, flag), st.lists(PATHS, min_size=1, max_size=3), st.sampled_from([0, 1]))
+    same = st.builds(
+        lambda paths, flag: dict.fromkeys(paths, flag), st.lists(PATHS, min_size=1, max_size=3), st.sampled_from([0, 1])
+    )
     special = st.sampled_from(
-        [{"$slice": 1}, {"$slice": -1}, {"$slice": [1, 1]}, {"$slice": [-2, 1]}, {"$elemMatch": {"b": 1}}, {"$elemMatch": {"$gt": 0}}, "$a", "$b.a"]
+        [
+            {"$slice": 1},
+            {"$slice": -1},
+            {"$slice": [1, 1]},
+            {"$slice": [-2, 1]},
+            {"$elemMatch": {"b": 1}},
+            {"$elemMatch": {"$gt": 0}},
+            "$a",
+            "$b.a",
+        ]
     )
     mixed = st.builds(lambda base, path, value: {**base, path: value}, same, PATHS, special)
-    positional = st.builds(lambda base, path: {**base, f"{path}.$": 1}, st.one_of(st.just({}), same), st.sampled_from(["a", "a.b", "b"]))
+    positional = st.builds(
+        lambda base, path: {**base, f"{path}.$": 1}, st.one_of(st.just({}), same), st.sampled_from(["a", "a.b", "b"])
+    )
     return st.one_of(flags, same, same, mixed, st.builds(lambda path, value: {path: value}, PATHS, special), positional)
 
 
 UPDATE_PATHS = st.sampled_from(
-    ["a", "b", "c", "d", "a.b", "a.c", "a.b.c", "a.0", "a.1", "a.3", "a.0.b", "b.a", "b.0", "_id", "a.$", "a.$.b", "a.$[]", "a.$[].b", "a.$[x]", "b.$[x].a", "10", "9"]
+    [
+        "a",
+        "b",
+        "c",
+        "d",
+        "a.b",
+        "a.c",
+        "a.b.c",
+        "a.0",
+        "a.1",
+        "a.3",
+        "a.0.b",
+        "b.a",
+        "b.0",
+        "_id",
+        "a.$",
+        "a.$.b",
+        "a.$[]",
+        "a.$[].b",
+        "a.$[x]",
+        "b.$[x].a",
+        "10",
+        "9",
+    ]
 )
 PUSHES = st.one_of(
     values(1),
@@ -126,7 +168,9 @@ _ARGUMENTS: dict[str, st.SearchStrategy[Any]] = {
     "$pop": st.sampled_from([1, -1]),
     "$pull": conditions(1),
     "$pullAll": st.lists(values(1), max_size=3),
-    "$bit": st.builds(lambda name, mask: {name: mask}, st.sampled_from(["and", "or", "xor"]), st.sampled_from([5, Int64(3), 1])),
+    "$bit": st.builds(
+        lambda name, mask: {name: mask}, st.sampled_from(["and", "or", "xor"]), st.sampled_from([5, Int64(3), 1])
+    ),
     "$rename": st.sampled_from(["a", "b", "d", "a.c", "d.e", "b.a", "_id"]),
 }
 

@@ -43,9 +43,6 @@ class FakeServedSet:
     def last_write(self, member: str) -> Mapping[str, Any]:
         return {"opTime": {"ts": Timestamp(1, 1), "t": self.term}}
 
-    def gossip(self, member: str) -> Mapping[str, Any]:
-        return {"operationTime": Timestamp(1, 1)}
-
     def wall_us(self, member: str) -> int:
         return self.kernel.now_us
 
@@ -62,7 +59,7 @@ class FakeServedSet:
             raise ValueError("asked to")
         elif name == "demoted":
             return {"ok": 0.0, "errmsg": "not primary", "code": 10107, "codeName": "NotWritablePrimary"}
-        elif name != "ping":
+        elif name not in {"ping", "hello"}:
             return {"ok": 0.0, "errmsg": f"no such command: '{name}'", "code": 59, "codeName": "CommandNotFound"}
         self.ended.append(name)
         return {"echo": [key for key in command if key != "$db"], "ok": 1.0}

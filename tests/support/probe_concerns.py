@@ -17,8 +17,10 @@ LEVELS = ("local", "available", "majority", "linearizable", "snapshot")
 async def write_concerns_that_hold(database: Any, client: Any) -> Any:
     concerns = [WriteConcern(1), WriteConcern("majority"), WriteConcern(2), WriteConcern(3), WriteConcern(1, j=True)]
     return [
-        [await attempt(database.get_collection("c", write_concern=each).insert_one({"_id": number})) for number, each
-         in enumerate(concerns)],
+        [
+            await attempt(database.get_collection("c", write_concern=each).insert_one({"_id": number}))
+            for number, each in enumerate(concerns)
+        ],
         await documents(database.c),
     ]
 
@@ -91,7 +93,11 @@ async def read_concern_that_is_unknown(database: Any, client: Any) -> Any:
     return [
         await attempt(database.command({"find": "c", "readConcern": {"level": "nonsense"}})),
         await attempt(database.command({"find": "c", "readConcern": {"nonsense": 1}})),
-        await attempt(database.command({"find": "c", "readConcern": {"level": "linearizable", "afterClusterTime": Timestamp(1, 1)}})),
+        await attempt(
+            database.command(
+                {"find": "c", "readConcern": {"level": "linearizable", "afterClusterTime": Timestamp(1, 1)}}
+            )
+        ),
     ]
 
 
@@ -111,9 +117,7 @@ async def read_preferences(database: Any, client: Any) -> Any:
 @probe
 async def linearizable_on_a_secondary(database: Any, client: Any) -> Any:
     await database.get_collection("c", write_concern=WriteConcern(3)).insert_one({"_id": 1})
-    c = database.get_collection(
-        "c", read_preference=ReadPreference.SECONDARY, read_concern=ReadConcern("linearizable")
-    )
+    c = database.get_collection("c", read_preference=ReadPreference.SECONDARY, read_concern=ReadConcern("linearizable"))
     return await attempt(c.find_one({"_id": 1}))
 
 
@@ -269,14 +273,19 @@ async def write_concern_error_without_a_label(database: Any, client: Any) -> Any
 
 @probe
 async def statements_of_one_number(database: Any, client: Any) -> Any:
-    """The same txnNumber again is answered from the record; an older one is refused."""
+    """Repeat a txnNumber, which is answered from the record, and send an older one, which is refused."""
     async with client.start_session() as session:
         lsid = {"lsid": session.session_id}
+
         def insert(number: int, *ids: int) -> dict[str, Any]:
             return {"insert": "c", "documents": [{"_id": each} for each in ids], "txnNumber": Int64(number), **lsid}
 
         def told(reply: dict[str, Any]) -> Any:
-            return {name: plain(reply[name]) for name in ("n", "nModified", "retriedStmtIds", "writeErrors", "ok") if name in reply}
+            return {
+                name: plain(reply[name])
+                for name in ("n", "nModified", "retriedStmtIds", "writeErrors", "ok")
+                if name in reply
+            }
 
         async def run(command: dict[str, Any]) -> Any:
             return told(await database.command(command))

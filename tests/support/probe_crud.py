@@ -37,7 +37,7 @@ async def insert_without_id(database: Any, client: Any) -> Any:
 async def insert_values_of_many_types(database: Any, client: Any) -> Any:
     document = {
         "_id": Int64(1),
-        "date": datetime.datetime(2026, 1, 2, 3, 4, 5, 6000),
+        "date": datetime.datetime(2026, 1, 2, 3, 4, 5, 6000, tzinfo=datetime.UTC),
         "decimal": Decimal128("1.50"),
         "binary": b"\x00\x01",
         "nested": {"deep": {"er": []}},
@@ -217,7 +217,9 @@ async def find_and_modify_forms(database: Any, client: Any) -> Any:
     after = ReturnDocument.AFTER
     return [
         await attempt(c.find_one_and_update({}, {"$inc": {"n": 1}}, sort=[("n", ASCENDING)])),
-        await attempt(c.find_one_and_update({"_id": 0}, {"$inc": {"n": 1}}, return_document=after, projection={"n": 1})),
+        await attempt(
+            c.find_one_and_update({"_id": 0}, {"$inc": {"n": 1}}, return_document=after, projection={"n": 1})
+        ),
         await attempt(c.find_one_and_replace({"_id": 1}, {"r": 1}, return_document=after)),
         await attempt(c.find_one_and_delete({}, sort=[("_id", DESCENDING)])),
         await attempt(c.find_one_and_update({"_id": 99}, {"$set": {"a": 1}})),

@@ -26,7 +26,7 @@ LABELS = (
     "ResumableChangeStreamError",
     "NonResumableChangeStreamError",
 )
-_KINDS = {ObjectId: "<id>", Timestamp: "<timestamp>", datetime.datetime: "<date>"}
+_KINDS = {ObjectId: "<id>", Timestamp: "<timestamp>", datetime.datetime: "<date>", Binary: "<binary>"}
 _TIMES = ("$clusterTime", "operationTime")
 _TOKEN = "_data"
 
@@ -54,25 +54,22 @@ async def outcome(script: Probe, database: Any, client: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Return a value without what differs from run to run; PyMongo's results become what they tell."""
+    if isinstance(value, Mapping):
+        return "<token>" if _TOKEN in value else {key: plain(each) for key, each in value.items() if key not in _TIMES}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return _result(value) if hasattr(value, "acknowledged") else _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
     for kind, word in _KINDS.items():
         if isinstance(value, kind):
             return word
-    if isinstance(value, Mapping):
-        if _TOKEN in value:
-            return "<token>"
-        return {key: plain(each) for key, each in value.items() if key not in _TIMES}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if hasattr(value, "acknowledged"):
-        return _result(value)
     if isinstance(value, Decimal128 | Regex):
         return repr(value)
-    if isinstance(value, Binary):
-        return "<binary>"
-    if isinstance(value, bool | int | float | str | bytes | None):
-        # 64-bit integers are integers: which of the two a server answers is told apart elsewhere.
-        return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    raise TypeError(f"a probe returned a {type(value).__name__}")
+    assert value is None or isinstance(value, bool | int | float | str | bytes), f"a probe returned {value!r}"
+    # 64-bit integers are integers: which of the two a server answers is told apart elsewhere.
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _result(value: Any) -> dict[str, Any]:

@@ -74,10 +74,9 @@ async def stream_tells_a_transaction_at_once(database: Any, client: Any) -> Any:
     c = database.c
     await database.get_collection("c", write_concern=MAJORITY).insert_one({"_id": 0, "n": 0})
     async with await c.watch() as stream:
-        async with client.start_session() as session:
-            async with await session.start_transaction(write_concern=MAJORITY):
-                await c.insert_one({"_id": 1}, session=session)
-                await c.update_one({"_id": 0}, {"$inc": {"n": 1}}, session=session)
+        async with client.start_session() as session, await session.start_transaction(write_concern=MAJORITY):
+            await c.insert_one({"_id": 1}, session=session)
+            await c.update_one({"_id": 0}, {"$inc": {"n": 1}}, session=session)
         told = [await stream.next() for _ in range(2)]
         return [
             [event["operationType"] for event in told],

@@ -15,12 +15,11 @@ MAJORITY = WriteConcern("majority")
 @probe
 async def transaction_commits(database: Any, client: Any) -> Any:
     await database.c.insert_one({"_id": 1, "n": 0})
-    async with client.start_session() as session:
-        async with await session.start_transaction(write_concern=MAJORITY):
-            await database.c.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=session)
-            await database.d.insert_one({"_id": 1}, session=session)
-            inside = await database.c.find_one({"_id": 1}, session=session)
-            outside = await database.c.find_one({"_id": 1})
+    async with client.start_session() as session, await session.start_transaction(write_concern=MAJORITY):
+        await database.c.update_one({"_id": 1}, {"$inc": {"n": 1}}, session=session)
+        await database.d.insert_one({"_id": 1}, session=session)
+        inside = await database.c.find_one({"_id": 1}, session=session)
+        outside = await database.c.find_one({"_id": 1})
     return [inside, outside, await documents(database.c), await documents(database.d)]
 
 
@@ -37,7 +36,7 @@ async def transaction_aborts(database: Any, client: Any) -> Any:
 
 @probe
 async def transaction_that_conflicts(database: Any, client: Any) -> Any:
-    """The first that updates wins; the second fails at once, and its transaction is gone."""
+    """Let two update a document: the first wins, the second fails at once, and its transaction is gone."""
     await database.c.insert_one({"_id": 1, "n": 0})
     async with client.start_session() as one, client.start_session() as two:
         await one.start_transaction()
@@ -54,7 +53,7 @@ async def transaction_that_conflicts(database: Any, client: Any) -> Any:
 
 @probe
 async def transaction_behind_its_snapshot(database: Any, client: Any) -> Any:
-    """A document that was written after the snapshot reads as before, and cannot be written."""
+    """Meet a document that was written after the snapshot: it reads as before, and cannot be written."""
     await database.get_collection("c", write_concern=MAJORITY).insert_many([{"_id": 1, "n": 0}, {"_id": 2, "n": 0}])
     async with client.start_session() as session:
         await session.start_transaction(read_concern=ReadConcern("snapshot"))
@@ -186,7 +185,14 @@ async def commit_with_an_error(database: Any, client: Any) -> Any:
             {"errorCode": 50},
             {"errorCode": 112},
             {"closeConnection": True},
-            {"writeConcernError": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "", "errInfo": {"wtimeout": True}}},
+            {
+                "writeConcernError": {
+                    "code": 64,
+                    "codeName": "WriteConcernFailed",
+                    "errmsg": "",
+                    "errInfo": {"wtimeout": True},
+                }
+            },
             {"writeConcernError": {"code": 91, "codeName": "ShutdownInProgress", "errmsg": ""}},
             {"writeConcernError": {"code": 100, "codeName": "UnsatisfiableWriteConcern", "errmsg": ""}},
             {"writeConcernError": {"code": 79, "codeName": "UnknownReplWriteConcern", "errmsg": ""}},
@@ -220,7 +226,14 @@ async def commit_with_two_errors(database: Any, client: Any) -> Any:
 async def statement_with_an_error(database: Any, client: Any) -> Any:
     outcomes = []
     for number, data in enumerate(
-        ({"errorCode": 189}, {"errorCode": 112}, {"closeConnection": True}, {"errorCode": 24}, {"errorCode": 50}, {"errorCode": 2})
+        (
+            {"errorCode": 189},
+            {"errorCode": 112},
+            {"closeConnection": True},
+            {"errorCode": 24},
+            {"errorCode": 50},
+            {"errorCode": 2},
+        )
     ):
         async with client.start_session() as session:
             await session.start_transaction()
@@ -266,7 +279,7 @@ async def with_transaction_lets_errors_through(database: Any, client: Any) -> An
 
 @probe
 async def plain_write_waits_for_a_transaction(database: Any, client: Any) -> Any:
-    """A write outside meets the transaction's claim until its time is over."""
+    """Write outside what a transaction has claimed: it waits until its time is over."""
     await database.c.insert_one({"_id": 1, "n": 0})
     async with client.start_session() as session:
         await session.start_transaction()
@@ -279,7 +292,7 @@ async def plain_write_waits_for_a_transaction(database: Any, client: Any) -> Any
 
 @probe
 async def transaction_holds_a_collection(database: Any, client: Any) -> Any:
-    """A drop waits for the transaction until its time is over; another transaction is not hindered."""
+    """Drop what a transaction uses: it waits until its time is over."""
     await database.c.insert_one({"_id": 1})
     async with client.start_session() as session:
         await session.start_transaction()

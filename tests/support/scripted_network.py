@@ -60,7 +60,7 @@ class ScriptedNetwork:
         self.topology_changed_us = self.kernel.now_us
         self.kernel.signal(self.topology_changed)
 
-    def hello(self, group: str, member: str) -> dict[str, Any] | None:  # noqa: ARG002 - as the simulator's
+    def hello(self, group: str, member: str) -> dict[str, Any] | None:
         """Return the member's hello."""
         if member in self.unreachable:
             return None
@@ -70,13 +70,13 @@ class ScriptedNetwork:
 
     async def request(
         self,
-        group: str,  # noqa: ARG002 - as the simulator's
+        group: str,
         member: str,
         command: dict[str, Any],
         *,
         connection: int,
         deadline_us: int | None,
-        footprint: Any = None,  # noqa: ARG002 - as the simulator's
+        footprint: Any = None,
     ) -> dict[str, Any]:
         """Answer from the script."""
         await self.kernel.pause()
@@ -132,7 +132,7 @@ class Rig:
         self.origin_us = self.kernel.now_us
         self.network = ScriptedNetwork(self.kernel)
         self.recorder = Recorder(self.kernel, origin_us=self.origin_us)
-        self.random = Random(seed)  # noqa: S311 - reproducible, not secret
+        self.random = Random(seed)
         self.object_ids = ObjectIds(self.kernel, self.random)
         self.client: Client = open_client(
             self.network,

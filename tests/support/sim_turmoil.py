@@ -10,10 +10,10 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.interfaces.link import Link
 from random_strategy import RandomStrategy
 from sim_values import Values, values_of
 
+from harness.interfaces.link import Link
 from harness.sim.server.topology import DisturbanceKind
 from harness.sim.server.write_concern import WriteConcern
 

@@ -71,4 +71,3 @@ class Choosing:
         wanted = self._labels.get(kind)
         label = wanted() if callable(wanted) else wanted
         return options.index(label) if label in options else default
-

@@ -1,4 +1,4 @@
-"""The three things that speak the pattern API: driver model on simulator, PyMongo on the wire front, PyMongo on mongod."""
+"""What speaks the pattern API: the driver model on the simulator, PyMongo on the wire front, PyMongo on mongod."""
 
 from __future__ import annotations
 

@@ -57,6 +57,7 @@ def test_the_portfolio_finds_a_starvation() -> None:
     assert first_violation(program, "random", 500) is None
 
 
+@pytest.mark.slow
 def test_random_schedules_reach_every_interleaving() -> None:
     """All 20 interleavings of two clients with three steps each come up, each a fair number of times by URW."""
     program = Starvation(clients=2, increments=2, patience=99)

@@ -80,6 +80,12 @@ def test_lookup_by_equality_and_by_pipeline() -> None:
     assert [document["at"] for document in run({"$lookup": inner})] == [[{"city": "Rome"}], [], [{"city": "Rome"}]]
 
 
+def test_lookup_takes_an_empty_array_for_null() -> None:
+    """A local field that holds nothing, an empty array too, equals null and missing foreign fields."""
+    stage = {"$lookup": {"from": "people", "localField": "lines.sku", "foreignField": "street", "as": "found"}}
+    assert [len(document["found"]) for document in run(stage)] == [0, 2, 2]
+
+
 def test_facets_see_the_same_documents() -> None:
     """Each facet starts from all documents, and even without any there is one result."""
     facet = {"$facet": {"n": [{"$count": "n"}], "first": [{"$limit": 1}, {"$project": {"_id": 1}}]}}

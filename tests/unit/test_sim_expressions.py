@@ -44,6 +44,7 @@ def code(expression: Any) -> int:
         ("$n", 3),
         ("$nested.deep.x", 1),
         ("$items.price", [2, 3]),
+        ("$items.sale", [True]),
         ("$tags.x", []),
         ("$tags.0", []),
         ("$nope", MISSING),

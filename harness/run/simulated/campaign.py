@@ -148,6 +148,7 @@ def tally_seed(cell: SimulatedCell, result: SeedResult) -> CellTally:
         evidence=result.evidence,
         anomalies=result.kinds,
         reasons=result.reasons,
+        vacuous=dict.fromkeys(result.vacuous, 1),
         not_applicable=result.not_applicable,
         telling=replay_command(cell, result.seed),
     )

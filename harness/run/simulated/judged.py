@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.explore.program import Workload
 from harness.facts import RunFacts
 from harness.result import RunVerdict, SeedResult
-from harness.run.judge import judge_run, kinds_of, reasons_of
+from harness.run.judge import judge_run, kinds_of, reasons_of, vacuous_of
 from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.execute import SimulatedRun, Simulator
 from harness.run.simulated.keep import digest_of
@@ -35,6 +35,7 @@ class JudgedRun:
             strategy=self.strategy,
             kinds=kinds_of(verdict),
             reasons=reasons_of(verdict),
+            vacuous=vacuous_of(verdict),
             not_applicable=verdict.not_applicable,
             evidence=verdict.evidence,
             decisions=self.run.decisions,

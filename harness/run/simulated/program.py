@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import Any, TypedDict, Unpack
 
 from harness.explore.program import REAL_TIME_ORDER, Execution, Workload
 from harness.result import RunVerdict
 from harness.run.judge import kinds_of, reasons_of
+from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.execute import Simulator, draw_workload
 from harness.run.simulated.judged import judge_execution
+from harness.scenario.load import load_scenario
 from harness.sim.kernel import EndlessRunError, StandstillError, Strategy
 
 
@@ -55,6 +59,57 @@ class SeedProgram:
             facts=judged,
             events=run.events,
         )
+
+
+class CellArguments(TypedDict):
+    """What names a cell in plain values, for another process or a reader."""
+
+    scenario: str
+    variant: str
+    setting: str
+    fault: str
+    clients: int
+    client_groups: int
+    operations: int
+    members: int
+    strikes: int
+
+
+def arguments_of(cell: SimulatedCell) -> CellArguments:
+    """Return the arguments with which :func:`make_program` makes programs of that cell."""
+    return CellArguments(
+        scenario=cell.loaded.source,
+        variant=cell.variant,
+        setting=cell.setting,
+        fault=cell.fault,
+        clients=cell.clients,
+        client_groups=cell.client_groups,
+        operations=cell.operations,
+        members=cell.members,
+        strikes=cell.strikes,
+    )
+
+
+def make_program(seed: int, **arguments: Unpack[CellArguments]) -> SeedProgram:
+    """Return the program of one seed of a cell; what the scenario's setup leaves is made once in a process."""
+    return SeedProgram(simulator=_simulator(tuple(arguments.items())), seed=seed)
+
+
+@functools.lru_cache(maxsize=8)
+def _simulator(arguments: tuple[tuple[str, Any], ...]) -> Simulator:
+    named = dict(arguments)
+    fault = named.pop("fault")
+    loaded = load_scenario(named.pop("scenario"))
+    return Simulator(cell=SimulatedCell(loaded=loaded, faults=() if fault == "none" else tuple(fault.split("+")), **named))
+
+
+def program_source(program: SeedProgram) -> str:
+    """Return Python text that defines ``program``."""
+    arguments = "".join(f"    {name}={value!r},\n" for name, value in arguments_of(program.simulator.cell).items())
+    return (
+        "from harness.run.simulated.program import make_program\n\n"
+        f"program = make_program(\n    seed={program.seed},\n{arguments})"
+    )
 
 
 def _evidence(verdict: RunVerdict, id_of: dict[int, str]) -> tuple[str, ...]:

@@ -53,7 +53,10 @@ def compile_pipeline(pipeline: Sequence[Mapping[str, Any]], environment: Environ
     compiler = _Compiler(environment, collection)
     stages = compiler.compile(pipeline)
     compiler.raise_failure()
+    return _chained(stages)
 
+
+def _chained(stages: Sequence[Stage]) -> Stage:
     def run(documents: Iterable[Document]) -> Iterator[Document]:
         flow = iter(documents)
         for stage in stages:
@@ -163,10 +166,22 @@ def _lookup(argument: Any, compiler: _Compiler) -> Stage:
             name, _ = check_stage(specification)
             if name in _NOT_IN_LOOKUP:
                 raise DocumentError(51047, f"{name} is not allowed within a $lookup's sub-pipeline")
-        return compile_pipeline(pipeline, environment, compiler.collection)
+        return _compile_inner(pipeline, environment, compiler.collection)
 
     leading = compiler.leading
     return compile_lookup(argument, compiler.scope(), compiler.collection, compile_inner, leading=leading)
+
+
+def _compile_inner(pipeline: Sequence[Mapping[str, Any]], environment: Environment, collection: Collection) -> Stage:
+    """Return a pipeline whose errors of constants come up when it runs: mongod folds it no earlier."""
+    compiler = _Compiler(environment, collection)
+    chained = _chained(compiler.compile(pipeline))
+
+    def run(documents: Iterable[Document]) -> Iterator[Document]:
+        compiler.raise_failure()
+        return chained(documents)
+
+    return run
 
 
 def _facet(argument: Any, compiler: _Compiler) -> Stage:
@@ -189,10 +204,7 @@ def _facet(argument: Any, compiler: _Compiler) -> Stage:
         kept = list(documents)
         result: Document = {}
         for name, stages in facets.items():
-            flow: Iterator[Document] = iter(kept)
-            for inner in stages:
-                flow = inner(flow)
-            result[name] = list(flow)
+            result[name] = list(_chained(stages)(kept))
         yield result
 
     return stage

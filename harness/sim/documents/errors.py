@@ -27,6 +27,7 @@ DOTTED_FIELD_NAME: Final = 57
 IMMUTABLE_FIELD: Final = 66
 INVALID_OPTIONS: Final = 72
 NOT_EXACT_VALUE_FIELD: Final = 111
+INVALID_PIPELINE_OPERATOR: Final = 168
 QUERY_FEATURE_NOT_ALLOWED: Final = 224
 DUPLICATE_KEY: Final = 11000
 BSON_OBJECT_TOO_LARGE: Final = 10334
@@ -54,7 +55,7 @@ _CODE_NAMES: Final[Mapping[int, str]] = {
     85: "IndexOptionsConflict",
     86: "IndexKeySpecsConflict",
     NOT_EXACT_VALUE_FIELD: "NotExactValueField",
-    168: "InvalidPipelineOperator",
+    INVALID_PIPELINE_OPERATOR: "InvalidPipelineOperator",
     171: "CannotIndexParallelArrays",
     197: "InvalidIndexSpecificationOption",
     QUERY_FEATURE_NOT_ALLOWED: "QueryFeatureNotAllowed",

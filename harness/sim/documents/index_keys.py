@@ -39,7 +39,7 @@ def _keys(fields: Sequence[_Open], found: Sequence[Any]) -> list[CompoundKey]:
     values = list(found)
     waiting: list[tuple[int, Parts]] = []
     array: list[Any] | None = None
-    nested = False
+    nested, first_name = False, ""
     for place, field in enumerate(fields):
         if field is None:
             continue
@@ -48,7 +48,9 @@ def _keys(fields: Sequence[_Open], found: Sequence[Any]) -> list[CompoundKey]:
             values[place] = None if value is MISSING else value
             continue
         if array is not None and array is not value:
-            raise DocumentError(PARALLEL_ARRAYS, "cannot index parallel arrays")
+            raise DocumentError(PARALLEL_ARRAYS, f"cannot index parallel arrays [{_name(field, rest)}] [{first_name}]")
+        if array is None:
+            first_name = _name(field, rest)
         array = value
         nested = nested or value is field[0]
         waiting.append((place, rest))
@@ -77,6 +79,12 @@ def _entry_keys(
         else:
             fields[place] = (entry if type(entry) is dict else {}, rest)
     return _keys(fields, values)
+
+
+def _name(field: tuple[Any, Parts], rest: Parts) -> str:
+    """Return the name of the array at which a walk over ``field`` stopped."""
+    taken = len(field[1]) - len(rest)
+    return field[1][taken - 1] if taken else ""
 
 
 def _walk(value: Any, parts: Parts) -> tuple[Any, Parts]:

@@ -25,6 +25,7 @@ from harness.sim.documents.values import Document
 
 NO_ENVIRONMENT: Final = Environment()
 
+_NOT_PLAIN: Final = frozenset({dict, Regex})
 _SIMPLE_COMPARISONS: Final = frozenset({"$gt", "$gte", "$lt", "$lte"})
 
 
@@ -55,7 +56,8 @@ def positional_index(
 
 def check_upsert_filter(query: Mapping[str, Any]) -> None:
     """Raise DocumentError (224) for a filter with ``$expr``, which no upsert may have, whether it inserts or not."""
-    _refuse_expressions(parse_filter(query, NO_ENVIRONMENT))
+    if not _is_plain(query):
+        _refuse_expressions(parse_filter(query, NO_ENVIRONMENT))
 
 
 def _refuse_expressions(node: Node) -> None:
@@ -71,6 +73,8 @@ def equality_fields(query: Mapping[str, Any], *, below: str = "") -> dict[str, A
     Arguments: ``below`` leaves out all but the field of that name, of which no part may then have an equality.
     Raises DocumentError (54, 111) where two equalities are on one path, or on a path and its parent.
     """
+    if _is_plain(query):
+        return {name: query[name] for name in sorted(query) if not below or name == below}
     found: dict[str, Any] = {}
     for node in sorted(_equalities(parse_filter(query, NO_ENVIRONMENT)) or [], key=lambda node: node.path):
         if below and node.path.startswith(f"{below}."):
@@ -80,6 +84,11 @@ def equality_fields(query: Mapping[str, Any], *, below: str = "") -> dict[str, A
             _refuse_second_equality(node.path, found)
             found[node.path] = node.argument
     return found
+
+
+def _is_plain(query: Mapping[str, Any]) -> bool:
+    """Return whether a filter is only equalities of top-level fields with values that are no documents."""
+    return not any("." in name or name.startswith("$") or type(query[name]) in _NOT_PLAIN for name in query)
 
 
 def _equalities(node: Node) -> list[Node] | None:

@@ -11,7 +11,7 @@ from bson.decimal128 import Decimal128
 
 from harness.sim.documents.errors import BAD_VALUE, FAILED_TO_PARSE, DocumentError
 from harness.sim.documents.match_tests import Test, whole_part
-from harness.sim.documents.values import is_number
+from harness.sim.documents.values import INT64_MAX, INT64_MIN, is_number
 
 # (bits of the mask that are set in the value, mask) -> verdict
 _VERDICTS: Final[Mapping[str, Callable[[int, int], bool]]] = {
@@ -46,11 +46,11 @@ def _bits_of(value: Any) -> int | None:
     return whole if whole == value else None
 
 
-def _rounded(value: Decimal128) -> int | None:
-    """Return a decimal as mongod takes it here, rounded half to even; None where it is no int64."""
+def _rounded(value: Decimal128) -> int:
+    """Return a decimal as mongod takes it here, rounded half to even; all that is no int64 is the least one."""
     decimal = value.to_decimal()
-    if not decimal.is_finite() or abs(decimal) >= 2**63:
-        return None
+    if not decimal.is_finite() or abs(decimal) > INT64_MAX:
+        return INT64_MIN
     return int(decimal.to_integral_value(ROUND_HALF_EVEN))
 
 

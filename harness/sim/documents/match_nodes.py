@@ -131,12 +131,11 @@ def _all_elements(children: tuple[Node, ...]) -> Test:
 
 
 def disjunction(children: Sequence[Node]) -> Node:
-    """Return the condition that at least one child holds."""
+    """Return the condition that at least one child holds; only a single child says through which array index."""
     parts = tuple(children)
 
     def locate(document: Document) -> int | None:
-        holding = (child for child in sorted(parts, key=_canonical_order) if child.matches(document))
-        return next(holding).locate(document)
+        return parts[0].locate(document) if len(parts) == 1 else None
 
     return Node(
         "$or",

@@ -15,8 +15,8 @@ from bson.decimal128 import Decimal128
 from bson.regex import Regex
 
 from harness.sim.documents.errors import FAILED_TO_PARSE, TYPE_MISMATCH, DocumentError, UnsupportedOperator
-from harness.sim.documents.match_tests import Test, type_test
-from harness.sim.documents.order import hashable_key, sort_key
+from harness.sim.documents.match_tests import Test, comparison_test, type_test
+from harness.sim.documents.order import hashable_key
 from harness.sim.documents.regex import compile_regex
 from harness.sim.documents.values import is_number
 
@@ -125,18 +125,12 @@ def _additional_properties(argument: Any, schema: Mapping[str, Any]) -> Test:
     return _only(_is_object, test)
 
 
-def _bound(lower: bool) -> Callable[[Any, Mapping[str, Any]], Test]:
-    def compiler(argument: Any, schema: Mapping[str, Any]) -> Test:
-        exclusive = schema.get("exclusiveMinimum" if lower else "exclusiveMaximum", False)
-        limit = sort_key(argument)
+def _minimum(argument: Any, schema: Mapping[str, Any]) -> Test:
+    return _only(is_number, comparison_test("$gt" if schema.get("exclusiveMinimum", False) else "$gte", argument))
 
-        def test(value: Any) -> bool:
-            key = sort_key(value)
-            return not exclusive if key == limit else (key > limit) == lower
 
-        return _only(is_number, test)
-
-    return compiler
+def _maximum(argument: Any, schema: Mapping[str, Any]) -> Test:
+    return _only(is_number, comparison_test("$lt" if schema.get("exclusiveMaximum", False) else "$lte", argument))
 
 
 def _multiple_of(argument: Any, _schema: Mapping[str, Any]) -> Test:
@@ -242,8 +236,8 @@ _KEYWORDS: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], Test]]] = {
     "properties": _properties,
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional_properties,
-    "minimum": _bound(lower=True),
-    "maximum": _bound(lower=False),
+    "minimum": _minimum,
+    "maximum": _maximum,
     "multipleOf": _multiple_of,
     "minLength": _length(_is_string, lower=True),
     "maxLength": _length(_is_string, lower=False),

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from harness.sim.documents.errors import DocumentError, UnsupportedOperator
+from harness.sim.documents.errors import INVALID_PIPELINE_OPERATOR, DocumentError, UnsupportedOperator
+from harness.sim.documents.expression_paths import field_path
 from harness.sim.documents.expressions import Environment, compile_expression
 from harness.sim.documents.match_parse import is_true, parse_filter
 from harness.sim.documents.match_tests import whole_part
@@ -14,10 +15,6 @@ from harness.sim.documents.paths import Parts
 from harness.sim.documents.rendering import document_text, element_text, type_name
 from harness.sim.documents.values import MISSING, Document, is_number
 
-_EMPTY_PATH: Final = 40352
-_TRAILING_DOT: Final = 40353
-_EMPTY_PART: Final = 15998
-_DOLLAR_PART: Final = 16410
 _COLLISION_BELOW: Final = 31249
 _COLLISION: Final = 31250
 _INCLUSION_IN_EXCLUSION: Final = 31253
@@ -28,6 +25,9 @@ _ELEM_MATCH_ARGUMENT: Final = 31274
 _ELEM_MATCH_NESTED: Final = 31275
 _SECOND_POSITIONAL: Final = 31276
 _POSITIONAL_EXCLUSION: Final = 31395
+_POSITIONAL_EXPRESSION: Final = 31271
+_POSITIONAL_LITERAL: Final = 31308
+_UNKNOWN_EXPRESSION: Final = 31325
 _POSITIONAL_IN_MIDDLE: Final = 31394
 _EMPTY_SUB_PROJECTION: Final = 51270
 _SLICE_SYNTAX: Final = 28667
@@ -128,6 +128,11 @@ class _Builder:
             )
 
     def _read_positional(self, path: Parts, value: Any) -> None:
+        if type(value) is dict:
+            message = "positional projection cannot be used with an expression or sub object"
+            raise DocumentError(_POSITIONAL_EXPRESSION, message)
+        if not (type(value) is bool or is_number(value)):
+            raise DocumentError(_POSITIONAL_LITERAL, "positional projection cannot be used with a literal")
         if not is_true(value):
             raise DocumentError(_POSITIONAL_EXCLUSION, "positional projection cannot be used with exclusion")
         if self.positional is not None:
@@ -179,7 +184,16 @@ class _Builder:
         self.inclusion = True
         if type(value) is dict:
             self._register(path)
-        self.named.append((path, Computed(compile_expression(value, self.environment))))
+        self.named.append((path, Computed(self._compiled(value))))
+
+    def _compiled(self, value: Any) -> Callable[[Document], Any]:
+        try:
+            return compile_expression(value, self.environment)
+        except DocumentError as error:
+            operator = next(iter(value), "") if type(value) is dict else ""
+            if error.code == INVALID_PIPELINE_OPERATOR and f"'{operator}'" in error.message:
+                raise DocumentError(_UNKNOWN_EXPRESSION, f"Unknown expression {operator}") from error
+            raise
 
     def _register(self, path: Parts) -> None:
         for other in self.seen:
@@ -221,25 +235,14 @@ def _put(tree: Branch, path: Parts, node: Any) -> None:
 
 
 def _checked_parts(name: str) -> Parts:
-    if not name:
-        raise DocumentError(_EMPTY_PATH, "FieldPath cannot be constructed with empty string")
-    if name.endswith("."):
-        raise DocumentError(_TRAILING_DOT, "FieldPath must not end with a '.'.")
-    parts = tuple(name.split("."))
-    for place, part in enumerate(parts):
-        if not part:
-            raise DocumentError(_EMPTY_PART, "FieldPath field names may not be empty strings.")
-        if part == "$" and place:
-            message = (
-                "As of 4.4, it's illegal to specify positional operator in the middle of a path.Positional projection "
-                "may only be used at the end, for example: a.b.$. If the query previously used a form like a.b.$.d, "
-                "remove the parts following the '$' and the results will be equivalent."
-            )
-            raise DocumentError(_POSITIONAL_IN_MIDDLE, message)
-        if part.startswith("$"):
-            message = "FieldPath field names may not start with '$'. Consider using $getField or $setField."
-            raise DocumentError(_DOLLAR_PART, message)
-    return parts
+    if ".$." in name:
+        message = (
+            "As of 4.4, it's illegal to specify positional operator in the middle of a path.Positional projection "
+            "may only be used at the end, for example: a.b.$. If the query previously used a form like a.b.$.d, "
+            "remove the parts following the '$' and the results will be equivalent."
+        )
+        raise DocumentError(_POSITIONAL_IN_MIDDLE, message)
+    return field_path(name)
 
 
 def _elem_match(path: Parts, argument: Any) -> Computed:

@@ -30,15 +30,17 @@ def replace(
     """Return what ``replacement`` makes of ``document``: the old ``_id`` and the new fields.
 
     Returns ``document`` itself where nothing changes. Arguments: ``upsert_insert`` says that ``document`` is what an
-    upsert starts from; mongod then takes fields with dollar signs. Raises DocumentError (52, 54, 66).
+    upsert starts from; mongod then takes fields with dollar signs. Raises DocumentError (52, 53, 54, 66).
     """
     if identical(document, replacement):
         return document
-    if not upsert_insert:
-        _refuse_dollar_fields(replacement)
     identity = document.get("_id", MISSING)
     replaced = replacement.get("_id", identity)
-    check_id_is_no_array(replaced)
+    if upsert_insert:
+        check_id_is_no_array(replaced)
+    else:
+        _refuse_dollar_fields(replacement)
+        check_id(replaced)
     if identity is not MISSING and not equal(replaced, identity):
         raise altered_id(replaced)
     stamped = with_timestamps(replacement, timestamp)

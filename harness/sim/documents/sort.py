@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from harness.sim.documents.errors import BAD_VALUE, DocumentError
+from harness.sim.documents.expression_paths import field_path
 from harness.sim.documents.index_keys import PARALLEL_ARRAYS, compound_keys
+from harness.sim.documents.match_tests import whole_part
 from harness.sim.documents.order import SortKey, sort_key
 from harness.sim.documents.paths import Parts, split
 from harness.sim.documents.rendering import element_text
@@ -14,14 +16,15 @@ from harness.sim.documents.values import Document, is_number
 
 _ILLEGAL_KEY: Final = 15974
 _ILLEGAL_DIRECTION: Final = 15975
+_META_EXPECTED: Final = 17312
 
 
 def sort_documents(documents: Iterable[Document], specification: Mapping[str, Any]) -> list[Document]:
     """Return the documents in the order of ``{path: 1 or -1, …}``; equal ones keep their order.
 
-    Raises DocumentError (2, 15974, 15975) for a malformed specification or two arrays in one document's keys.
+    Raises DocumentError (2, 15974, 15975, 17312) for a malformed specification or two arrays in one document's keys.
     """
-    fields = [(split(path), _descends(path, direction)) for path, direction in specification.items()]
+    fields = [(field_path(path), _descends(path, direction)) for path, direction in specification.items()]
     if not fields:
         return list(documents)
     keyed = [(_document_key(document, fields), document) for document in documents]
@@ -31,13 +34,15 @@ def sort_documents(documents: Iterable[Document], specification: Mapping[str, An
 
 
 def _descends(path: str, direction: Any) -> bool:
+    if type(direction) is dict:
+        raise DocumentError(_META_EXPECTED, f"$meta is the only expression supported by $sort right now: {path}")
     if not is_number(direction):
         raise DocumentError(_ILLEGAL_KEY, f"Illegal key in $sort specification: {element_text(path, direction)}")
-    value = sort_key(direction)[1]
+    value = whole_part(direction)
     if value not in (1, -1):
         message = "$sort key ordering must be 1 (for ascending) or -1 (for descending)"
         raise DocumentError(_ILLEGAL_DIRECTION, message)
-    return bool(value < 0)
+    return value < 0
 
 
 def _document_key(document: Document, fields: Sequence[tuple[Parts, bool]]) -> list[SortKey]:

@@ -130,14 +130,18 @@ def _compile_pipeline(pipeline: list[Document], environment: Environment) -> Com
 
     def run(state: UpdateState) -> UpdateOutcome:
         document = transform(state.root)
-        identity = state.root.get("_id", MISSING)
-        check_id_is_no_array(document.get("_id"))
-        if identity is not MISSING and not equal(document.get("_id", identity), identity):
-            raise altered_id(document["_id"])
-        if identity is not MISSING and "_id" not in document:
-            document = {"_id": identity, **document}
         if identical(document, state.root):
             return UpdateOutcome(state.root, changed=False)
+        identity = state.root.get("_id", MISSING)
+        changed_id = document.get("_id", identity)
+        if state.inserting:
+            check_id_is_no_array(changed_id)
+        else:
+            check_id(changed_id)
+        if identity is not MISSING and not equal(changed_id, identity):
+            raise altered_id(changed_id)
+        if identity is not MISSING and "_id" not in document:
+            document = {"_id": identity, **document}
         return UpdateOutcome(id_first(document), changed=True)
 
     return CompiledUpdate(PIPELINE, run)

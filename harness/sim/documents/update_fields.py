@@ -13,8 +13,8 @@ from typing import Any, Final
 from bson.int64 import Int64
 
 from harness.sim.documents import numbers
-from harness.sim.documents.errors import BAD_VALUE, PATH_NOT_VIABLE, TYPE_MISMATCH, DocumentError
-from harness.sim.documents.order import compare, sort_key
+from harness.sim.documents.errors import BAD_VALUE, IMMUTABLE_FIELD, PATH_NOT_VIABLE, TYPE_MISMATCH, DocumentError
+from harness.sim.documents.order import compare
 from harness.sim.documents.paths import Parts, lookup, split
 from harness.sim.documents.rendering import element_text, type_name
 from harness.sim.documents.update_paths import is_dynamic
@@ -228,11 +228,13 @@ def _skips_rename(state: UpdateState, ends: Any) -> bool:
     return False
 
 
-def _rename(value: Any, ends: Any, _path: Parts, state: UpdateState) -> Any:
+def _rename(value: Any, ends: Any, path: Parts, state: UpdateState) -> Any:
     source, _ = ends
+    if path == ("_id",) and value is not MISSING:
+        message = "Performing an update on the path '_id' would modify the immutable field '_id'"
+        raise DocumentError(IMMUTABLE_FIELD, message)
     state.renamed.append(source)
-    moved = lookup(state.root, source)
-    return value if sort_key(value) == sort_key(moved) else moved
+    return lookup(state.root, source)
 
 
 def _rename_source(parts: Parts, state: UpdateState) -> Any:

@@ -104,11 +104,13 @@ def identical(left: Any, right: Any) -> bool:
         return list(left) == list(right) and all(map(identical, left.values(), right.values()))
     if kind is list:
         return len(left) == len(right) and all(map(identical, left, right))
-    if kind is float:
-        return bool(left.hex() == right.hex())
-    if kind is Decimal128:
-        return bool(left.bid == right.bid)
-    return bool(left == right)
+    return bool(_bits(left) == _bits(right))
+
+
+def _bits(value: Any) -> Any:
+    if type(value) is float:
+        return value.hex()
+    return value.bid if type(value) is Decimal128 else value
 
 
 def is_number(value: Any) -> bool:

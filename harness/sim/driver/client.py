@@ -20,7 +20,13 @@ from harness.sim.driver.change_stream import ChangeStream
 from harness.sim.driver.commands import Command
 from harness.sim.driver.connections import Connection, Connections
 from harness.sim.driver.database import Database
-from harness.sim.driver.errors_mapping import SOCKET_TIMEOUT_MS, check_reply, failure_document, network_error
+from harness.sim.driver.errors_mapping import (
+    SOCKET_TIMEOUT_MS,
+    check_reply,
+    check_write_reply,
+    failure_document,
+    network_error,
+)
 from harness.sim.driver.object_ids import ObjectIds
 from harness.sim.driver.options import DEFAULT_CODEC_OPTIONS, Options, check_part
 from harness.sim.driver.recording import recorded
@@ -311,6 +317,8 @@ class Client(Options):
             _check(command, reply, opened, kernel.now_us)
         if opened is not None:
             opened.receive(kernel.now_us, reply, None)
+        if command.is_statement and ("writeErrors" in reply or "writeConcernError" in reply):
+            check_write_reply(reply)
         return reply
 
     async def send_unacknowledged(self, command: Command, connection: Connection) -> dict[str, Any]:

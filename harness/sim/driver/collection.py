@@ -20,7 +20,6 @@ from harness.sim.driver.bulk import Bulk
 from harness.sim.driver.change_stream import ChangeStream
 from harness.sim.driver.collection_reads import CollectionReads
 from harness.sim.driver.cursor import CommandCursor, Cursor
-from harness.sim.driver.errors_mapping import check_write_reply
 from harness.sim.driver.options import check_part
 from harness.sim.driver.recording import recorded
 from harness.sim.driver.results import copied, handed_out
@@ -101,8 +100,7 @@ class Collection(CollectionReads):
             document["_id"] = self._client.object_ids.next()
         concern = self.write_concern_for(session)
         command = insert_command(self, document, concern, bypass_document_validation, comment)
-        reply = await write_command(self._client, command, session, retryable=concern.acknowledged)
-        check_write_reply(reply)
+        await write_command(self._client, command, session, retryable=concern.acknowledged)
         return InsertOneResult(document.get("_id"), concern.acknowledged)
 
     @recorded
@@ -316,9 +314,9 @@ class Collection(CollectionReads):
         **kwargs: Any,
     ) -> CommandCursor:
         """Run a pipeline."""
-        aggregation = Aggregation(
-            self._client, self, self.database.name, self.name, pipeline, kwargs, let=let, comment=comment
-        )
+        if comment is not None:
+            kwargs["comment"] = comment
+        aggregation = Aggregation(self._client, self, self.database.name, self.name, pipeline, kwargs, let=let)
         return await aggregation.run(session, f"{self._label}.aggregate")
 
     @recorded
@@ -376,7 +374,6 @@ class Collection(CollectionReads):
         self, command: Command, session: Session | None, concern: WriteConcern, retryable: bool
     ) -> UpdateResult:
         reply = await write_command(self._client, command, session, retryable=retryable)
-        check_write_reply(reply)
         if not concern.acknowledged:
             return UpdateResult(None, False)
         result = copied(reply)
@@ -391,7 +388,6 @@ class Collection(CollectionReads):
         self, command: Command, session: Session | None, concern: WriteConcern, retryable: bool
     ) -> DeleteResult:
         reply = await write_command(self._client, command, session, retryable=retryable)
-        check_write_reply(reply)
         return DeleteResult(copied(reply), concern.acknowledged)
 
     async def _find_and_modify(
@@ -410,7 +406,6 @@ class Collection(CollectionReads):
         concern = self.write_concern_for(session) if own is None else WriteConcern(**own)
         command = find_and_modify_command(self, filter, concern, action, return_document, upsert, extras)
         reply = await write_command(self._client, command, session, retryable=concern.acknowledged)
-        check_write_reply(reply)
         value = reply.get("value")
         return None if value is None else handed_out(value, self.codec_options)
 

@@ -30,6 +30,7 @@ class Fields(TypedDict, total=False):
     check: bool
     concern_error: bool
     from_cursor: bool
+    is_statement: bool
 
 
 class Command:
@@ -54,6 +55,8 @@ class Command:
     """Whether a writeConcernError raises."""
     from_cursor = False
     """Whether it is a find or a getMore, whose time-outs PyMongo words differently."""
+    is_statement = False
+    """Whether the writeErrors and the writeConcernError of its reply raise, once it is recorded that it was answered."""
 
     def __init__(self, head: dict[str, Any], database: str, **fields: Unpack[Fields]) -> None:
         self.name = next(iter(head))

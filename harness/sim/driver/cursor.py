@@ -400,6 +400,11 @@ class Cursor(CursorBase):
     async def _refresh(self) -> None:
         if self._killed:
             return
+        if self._identifier is None and (self._min or self._max) and not self._hint:
+            raise InvalidOperation(
+                "Passing a 'hint' is required when using the min/max query"
+                " option to ensure the query utilizes the correct index"
+            )
         if self._session is None:
             self._session = self._client.lend_session()
         if self._identifier is None:
@@ -413,11 +418,6 @@ class Cursor(CursorBase):
             await self._take(cursor["id"], cursor["nextBatch"])
 
     async def _find(self) -> None:
-        if (self._min or self._max) and not self._hint:
-            raise InvalidOperation(
-                "Passing a 'hint' is required when using the min/max query"
-                " option to ensure the query utilizes the correct index"
-            )
         command = self._command()
         reply = await self._fetch(command, retryable=True)
         if self._explain:

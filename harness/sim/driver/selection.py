@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 SELECTION_TIMEOUT_US: Final = 3 * US_PER_SECOND
 HEARTBEAT_US: Final = 500 * US_PER_MS
-"""How long after a change a client may not know of it."""
+"""How long after a change a client may not know of it, and for how long it loses sight of a member whose connection
+broke: PyMongo's monitor notices within that time that its check was cancelled."""
 REDISCOVERY_US: Final = 1 * US_PER_MS
-"""What a look at a member takes after an error."""
+"""What a look at a member takes that says that it is not primary."""
 
 PRIMARY: Final = 0
 PRIMARY_PREFERRED: Final = 1
@@ -111,6 +112,8 @@ class Topology:
         self._known: Mapping[str, Description] = {}
         self._primary = ""
         self._newest_election: Any = None
+        self._blind: dict[str, tuple[int, str]] = {}
+        """Members that the client lost sight of: until when, and by which error."""
 
     def primary_now(self) -> str:
         """Return the primary's name, or empty where the client knows of none."""
@@ -154,8 +157,11 @@ class Topology:
         elif not isinstance(error, ConnectionFailure):
             return False
         self._version = -1
-        self._kernel.spend(REDISCOVERY_US)
-        return isinstance(error, ConnectionFailure) and not isinstance(error, NotPrimaryError)
+        if isinstance(error, NotPrimaryError | OperationFailure):
+            self._kernel.spend(REDISCOVERY_US)
+            return False
+        self._blind[member] = (self._kernel.now_us + HEARTBEAT_US, str(error))
+        return True
 
     def description(self) -> str:
         """Return the set as this client sees it, in PyMongo's words."""
@@ -171,8 +177,11 @@ class Topology:
         if is_recent and kernel.choose("discover", _DISCOVER):
             return
         self._version = network.topology_version
-        answers = {member: network.hello(self._group, member) for member in network.members}
-        known = {member: _describe(member, answer) for member, answer in answers.items()}
+        if self._blind:
+            self._blind = {member: each for member, each in self._blind.items() if each[0] > kernel.now_us}
+            if self._blind:
+                self._version = -1
+        known = {member: self._describe(member) for member in network.members}
         primaries = [each for each in known.values() if each.kind == "RSPrimary"]
         self._primary = ""
         for primary in primaries:
@@ -184,6 +193,11 @@ class Topology:
                 error = f"primary marked stale due to electionId/setVersion mismatch, {primary.election} is stale"
                 known[primary.member] = Description(member=primary.member, kind="Unknown", error=error)
         self._known = known
+
+    def _describe(self, member: str) -> Description:
+        if member in self._blind:
+            return Description(member=member, kind="Unknown", error=self._blind[member][1])
+        return _description_of(member, self._network.hello(self._group, member))
 
     def _candidates(self, preference: _ServerMode) -> list[str]:
         mode = preference.mode
@@ -219,10 +233,11 @@ class Topology:
                 f"{self._message(selector)}, Timeout: {float(SELECTION_TIMEOUT_US // US_PER_SECOND)}s, "
                 f"Topology Description: {self.description()}"
             )
-        recent_us = self._network.topology_changed_us + HEARTBEAT_US
-        if self._version != self._network.topology_version and kernel.now_us < recent_us < deadline_us:
-            # What it knows is stale by choice: the next heartbeat tells it.
-            deadline_us = recent_us
+        if self._version != self._network.topology_version:
+            # What it knows is stale by choice, or it lost sight of a member: the next heartbeat tells it.
+            looks_us = [at_us for at_us, _ in self._blind.values()]
+            looks_us.append(self._network.topology_changed_us + HEARTBEAT_US)
+            deadline_us = min([deadline_us, *(at_us for at_us in looks_us if at_us > kernel.now_us)])
         await kernel.wait(self._network.topology_changed, deadline_us)
 
     def _message(self, selector: str) -> str:
@@ -234,7 +249,7 @@ class Topology:
         return errors[0] if all(error == errors[0] for error in errors) else ",".join(errors)
 
 
-def _describe(member: str, answer: Mapping[str, Any] | None) -> Description:
+def _description_of(member: str, answer: Mapping[str, Any] | None) -> Description:
     if answer is None:
         return Description(member=member, kind="Unknown", error=network_text("refused", member))
     if answer.get("isWritablePrimary"):

@@ -49,7 +49,7 @@ def insert_command(
     if bypass_document_validation is not None:
         head["bypassDocumentValidation"] = bypass_document_validation
     payload = ("documents", [taken_in(document, collection.codec_options)])
-    return Command(head, collection.database.name, payload=payload, write_concern=concern)
+    return Command(head, collection.database.name, payload=payload, write_concern=concern, is_statement=True)
 
 
 def update_command(
@@ -78,7 +78,9 @@ def update_command(
     if extras is not None:
         _extend_statement(statement, extras, collection, concern)
         _extend_head(head, extras, collection)
-    return Command(head, collection.database.name, payload=("updates", [statement]), write_concern=concern)
+    return Command(
+        head, collection.database.name, payload=("updates", [statement]), write_concern=concern, is_statement=True
+    )
 
 
 def _extend_statement(
@@ -128,7 +130,9 @@ def delete_command(
     if extras is not None:
         _extend_statement(statement, extras, collection, concern)
         _extend_head(head, extras, collection)
-    return Command(head, collection.database.name, payload=("deletes", [statement]), write_concern=concern)
+    return Command(
+        head, collection.database.name, payload=("deletes", [statement]), write_concern=concern, is_statement=True
+    )
 
 
 def find_and_modify_command(
@@ -171,7 +175,7 @@ def find_and_modify_command(
         head["arrayFilters"] = value_taken_in(extras["array_filters"], codec_options)
     if extras.get("hint") is not None:
         head["hint"] = hint_document(extras["hint"])
-    command = Command(head, collection.database.name, write_concern=concern, concern_error=True)
+    command = Command(head, collection.database.name, write_concern=concern, concern_error=True, is_statement=True)
     if collation is not None:
         command.collation = collation
     return command

@@ -27,19 +27,15 @@ class Clocks:
 
     def now(self, member: Member) -> int:
         """Return the cluster time that the member knows."""
-        last = member.last.timestamp
-        return last if last > member.clock else member.clock
+        return max(member.clock, member.last.timestamp)
 
     def note(self, member: Member, timestamp: int) -> None:
         """Let a member know of a cluster time that it was told."""
-        if timestamp > member.clock:
-            member.clock = timestamp
+        member.clock = max(member.clock, timestamp)
 
     def tick(self, member: Member) -> int:
         """Return the time of the next oplog entry of a primary."""
-        clock, last = member.clock, member.last.timestamp
-        if last > clock:
-            clock = last
+        clock = max(member.clock, member.last.timestamp)
         seconds = (self._kernel.now_us + member.skew_us) // 1_000_000
         ticked = clock + 1 if clock >> 32 >= seconds else (seconds << 32) + 1
         member.clock = ticked

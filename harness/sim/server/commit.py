@@ -39,20 +39,30 @@ class Commits:
             top = ceilings[missing - 1]
         return top if top.term == primary.term and top.index > primary.commit.index else primary.commit
 
-    def advance(self, primary: Member, entry: OplogEntry) -> None:
-        """Let the primary's commit point be ``entry`` at least; one that it may have."""
+    def advance(self, primary: Member, entry: OplogEntry, *, flushed: bool = False) -> None:
+        """Let the primary's commit point be ``entry`` at least; one that it may have.
+
+        With ``flushed`` its own journal has it, as every acknowledgement asks for; the majority may do without it.
+        """
         if entry.index <= primary.commit.index:
             return
         if entry.term != primary.term:
             entry = first_of_term(primary.last)
         primary.commit = entry
-        if self._journaled:
-            journal.flush(primary, entry)
         if not self._defects.commit_point_from_one_member:
-            self._set.replication.quorums.require(
-                entry, self._need, holders_of(primary, entry), journaled=self._journaled
-            )
+            self._require(primary, entry, flushed=flushed)
         self._set.invariants.committed(primary, entry)
+
+    def _require(self, primary: Member, entry: OplogEntry, *, flushed: bool) -> None:
+        holders, need = holders_of(primary, entry), self._need
+        if not self._journaled:
+            self._set.replication.quorums.require(entry, need, holders, journaled=False)
+            return
+        if flushed:
+            journal.flush(primary, entry)
+        elif primary.durable.index < entry.index:
+            holders, need = (primary, *holders), need + 1
+        self._set.replication.quorums.require(entry, need, holders, journaled=True)
 
     def settle(self, primary: Member) -> None:
         """Make the primary's commit point exact."""
@@ -77,7 +87,9 @@ class Commits:
         if member.role == "PRIMARY":
             return self.reachable(member)
         source = member.source
-        top = member.commit_ceiling if source is None else self.reachable(source)
+        top = member.commit_ceiling
+        if source is not None:
+            top = newer(top, self.reachable(source))
         held = self._set.replication.newest(member)
         if top.index > held.index:
             top = held
@@ -90,6 +102,8 @@ class Commits:
         chosen = options[self._kernel.choose(kind, PREFIX_LABELS[: len(options)])]
         if chosen is not floor:
             self._set_known(member, chosen)
+        if chosen is not top:
+            member.commit_ceiling = chosen
 
     def _may_be(self, member: Member, entry: OplogEntry) -> bool:
         return member.role != "PRIMARY" or entry.term == member.term
@@ -99,7 +113,7 @@ class Commits:
             self.advance(member, entry)
             return
         self._set.replication.raise_floor(member, entry)
-        if member.source is not None:
+        if member.source is not None and entry.index > member.commit_ceiling.index:
             self.advance(member.source, entry)
         member.commit = entry
 

@@ -60,7 +60,7 @@ class Member:
         "via",
     )
 
-    def __init__(self, name: str, entry: OplogEntry, skew_us: int) -> None:
+    def __init__(self, name: str, entry: OplogEntry, skew_us: int) -> None:  # noqa: PLR0915 - one field a line
         self.name = name
         self.role: Role = "SECONDARY"
         self.term = 0
@@ -71,7 +71,7 @@ class Member:
         self.incarnation = 0
         """Grows when the process dies, and when it closes all connections: commands that ran there have no reply."""
         self.epoch = 0
-        """Grows with each change of role: open transactions, and what a command relied on before it waited, are gone."""
+        """Grows with each change of role: open transactions, and what commands relied on, are gone."""
         self.last = entry
         """What it has applied for certain; exact for a primary."""
         self.ceiling = entry

@@ -40,7 +40,7 @@ class Dispatch(Protocol):
         ...
 
 
-class _ClientLeft(Exception):
+class _ClientLeft(Exception):  # noqa: N818 - what the client did
     """Raised in a client's task: its command's reply can no longer reach it."""
 
     def __init__(self, kind: NetworkFailureKind) -> None:

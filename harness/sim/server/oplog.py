@@ -1,4 +1,4 @@
-"""Questions about logs that several modules ask: where two part, where a time lies, which prefixes are to choose among."""
+"""Questions about logs that several modules ask: where two part, where a time lies, which prefixes there are."""
 
 from __future__ import annotations
 

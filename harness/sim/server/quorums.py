@@ -53,6 +53,7 @@ class Quorums:
             self._add(Quorum(entry, need, candidates, journaled=journaled))
 
     def _add(self, new: Quorum) -> None:
+        self._count_flushed()
         if any(_implies(quorum, new) for quorum in self._open):
             return
         self._open = [quorum for quorum in self._open if not _implies(new, quorum)]
@@ -62,6 +63,13 @@ class Quorums:
             oldest = self._open[0]
             oldest.candidates = oldest.candidates[: oldest.need]
             self._settle(oldest)
+
+    def _count_flushed(self) -> None:
+        for quorum in tuple(self._open):
+            if quorum.journaled:
+                for member in quorum.candidates:
+                    if member.durable.index >= quorum.entry.index:
+                        self._leave(quorum, member, counted=True)
 
     def placed(
         self, member: Member, before: OplogEntry, now: OplogEntry, *, exact: bool, on_disk: bool = False

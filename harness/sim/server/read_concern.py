@@ -102,7 +102,7 @@ class ReadConcerns:
         return True
 
     def _expect_noop(self) -> None:
-        """A primary without writes writes a no-op from time to time, which lets those go on that wait for a time."""
+        """Let the primary write a no-op after a while, as it does from time to time, for those that wait for a time."""
         if self._noop_at_us > self._kernel.now_us:
             return
         self._noop_at_us = self._kernel.now_us + NOOP_INTERVAL_US
@@ -139,7 +139,7 @@ class ReadConcerns:
             if member.epoch != epoch:
                 raise interrupted()
             if self._set.commits.reachable(member).index >= entry.index:
-                self._set.commits.advance(member, entry)
+                self._set.commits.advance(member, entry, flushed=True)
                 return
             if deadline_us is not None and self._kernel.now_us >= deadline_us:
                 raise max_time_expired()

@@ -24,6 +24,7 @@ def record(*, eq: bool = True) -> Callable[[type[T]], type[T]]:
     """
     return dataclass(slots=True, kw_only=True, eq=eq)
 
+
 Document = dict[str, Any]
 IdKey = Hashable
 """The ``_id`` of a document in a form in which equal ids are equal keys (1 and 1.0, but not True)."""
@@ -45,6 +46,11 @@ class Index:
     def __post_init__(self) -> None:
         definition = IndexDefinition(self.name, dict(self.keys), self.unique, self.sparse, self.partial_filter)
         object.__setattr__(self, "definition", definition)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every document of the collection is in it."""
+        return self.partial_filter is None and not self.sparse
 
 
 @record()

@@ -138,8 +138,7 @@ class ReplicaSet:
 
     def note_cluster_time(self, member: Member, timestamp: int) -> None:
         """Let a member know of a cluster time that a client sent (seconds since the epoch << 32 | increment)."""
-        if timestamp > member.clock:
-            member.clock = timestamp
+        member.clock = max(member.clock, timestamp)
 
     def cluster_time(self, member: Member) -> int:
         """Return the cluster time that the member knows."""
@@ -227,7 +226,6 @@ class ReplicaSet:
 
     def call_at(self, at_us: int, name: str, action: Callable[..., None], *arguments: Any) -> Timer:
         """Call an action of the servers at a time; choices made in it belong to the servers, not to a client."""
-
         return self.kernel.call_at(at_us, name, lambda: self.as_servers(action, *arguments))
 
     def as_servers(self, action: Callable[..., None], *arguments: Any) -> None:
@@ -345,7 +343,7 @@ class ReplicaSet:
         member = self._member(name)
         await self.elections.hand_over(member, barred_us=barred_us, catch_up_us=catch_up_us, force=force)
 
-    def lag(self, name: str, on: bool) -> None:  # noqa: FBT001 - a switch, as faults name it
+    def lag(self, name: str, on: bool) -> None:
         """Hold back a member's replication, or let it go on; it still votes and sends heartbeats."""
         member = self._member(name)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.sim.server import journal
 from harness.sim.server.member import Member
-from harness.sim.server.oplog import PREFIX_LABELS, prefixes
+from harness.sim.server.oplog import PREFIX_LABELS, newer, prefixes
 from harness.sim.server.quorums import Quorums
 from harness.sim.server.records import OplogEntry
 
@@ -90,7 +90,8 @@ class Replication:
 
     def _top_of_peers(self, member: Member) -> tuple[OplogEntry, Path]:
         """Without a primary, secondaries go on pulling from those that are ahead of them."""
-        top, path = member.ceiling, ()
+        top: OplogEntry = member.ceiling
+        path: Path = ()
         reached: list[tuple[Member, Path]] = [(member, ())]
         seen = [member]
         for puller, way in reached:
@@ -115,7 +116,7 @@ class Replication:
             source = member.source
             if source is None:
                 continue
-            member.commit_ceiling = source.commit
+            member.commit_ceiling = newer(member.commit_ceiling, source.commit)
             if member.lagged:
                 continue
             if member.via is not source:
@@ -156,6 +157,8 @@ class Replication:
         if not self._is_prefix(member, primary):
             return False
         member.source, member.via = primary, node
+        if not primary.last.holds(member.commit_ceiling):
+            member.commit_ceiling = member.commit
         return not member.lagged
 
     def _is_prefix(self, member: Member, primary: Member) -> bool:

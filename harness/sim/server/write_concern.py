@@ -62,15 +62,21 @@ class WriteConcerns:
             return refusal
         if member.role != "PRIMARY":
             return _stepped_down()
-        if entry.index <= member.commit.index and w == MAJORITY:
+        if w == MAJORITY and entry.index <= member.commit.index:
             if self._defects.noop_majority_acknowledgement:
                 return None
             entry = self._set.write(member, member.last.data, ())
+        return await self._wait(member, entry, concern, deadline_us)
+
+    async def _wait(
+        self, member: Member, entry: OplogEntry, concern: WriteConcern, deadline_us: int | None
+    ) -> dict[str, Any] | None:
         epoch, incarnation = member.epoch, member.incarnation
         limit_us = self._kernel.now_us + concern.wtimeout_ms * 1_000 if concern.wtimeout_ms else None
         until_us = limit_us if deadline_us is None else deadline_us if limit_us is None else min(limit_us, deadline_us)
         await self._kernel.pause(COMMIT_POINT)
         while True:
+            await self._set.resume_command(member)
             if member.incarnation != incarnation:
                 raise MemberGone
             if member.epoch != epoch:
@@ -100,7 +106,9 @@ class WriteConcerns:
         if member.commit.index < entry.index:
             if self._set.commits.reachable(member).index < entry.index:
                 return False
-            self._set.commits.advance(member, entry)
+            self._set.commits.advance(member, entry, flushed=True)
+        elif self._configuration.journal_default and not self._defects.journal_ignored:
+            journal.flush(member, entry)
         needs_journal = journaled and not self._configuration.journal_default
         return not needs_journal or self._is_held(member, entry, self._configuration.majority - 1, journaled=True)
 

@@ -41,6 +41,7 @@ _PLAIN_TYPES: Final[Mapping[str, frozenset[type]]] = {
     "string": frozenset({str}),
     "long": frozenset({Int64}),
 }
+_NO_TYPES: Final[frozenset[type]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,14 @@ class Fields:
     """The fields of a command or statement.
 
     Arguments: ``name`` as messages name it (``insert``, ``update.updates``), ``types`` of the fields whose type is
-    checked, ``required`` in the order in which they are missed, ``known`` all of them.
+    checked, each with the Python types that pass at once, ``required`` in the order in which they are missed, ``known``
+    all of them.
     """
 
     name: str
-    types: Mapping[str, str]
+    types: tuple[tuple[str, str, frozenset[type]], ...]
     required: tuple[str, ...]
     known: frozenset[str]
-
-    @property
-    def command(self) -> str:
-        """The name of the command itself."""
-        return self.name.partition(".")[0]
 
 
 def fields(
@@ -72,20 +69,18 @@ def fields(
 ) -> Fields:
     """Return the description of a command's fields, or of a statement's where ``command`` is False."""
     known = frozenset(types) | frozenset(others)
-    return Fields(name, types, required, known | GENERIC_FIELDS | {name} if command else known)
+    checked = tuple((field, wanted, _PLAIN_TYPES.get(wanted, _NO_TYPES)) for field, wanted in types.items())
+    return Fields(name, checked, required, known | GENERIC_FIELDS | {name} if command else known)
 
 
 def check(document: Mapping[str, Any], expected: Fields) -> None:
     """Raise CommandError (14, 40414, 40415) where the fields of a command or statement are not as they must be."""
     if not document.keys() <= expected.known:
-        for name in document:
-            if name not in expected.known:
-                raise failure(UNKNOWN_FIELD, f"BSON field '{expected.name}.{name}' is an unknown field.")
-    types = expected.types
-    for name, value in document.items():
-        wanted = types.get(name)
-        if wanted is not None and type(value) not in _PLAIN_TYPES.get(wanted, ()):
-            check_type(f"{expected.name}.{name}", value, wanted)
+        unknown = next(name for name in document if name not in expected.known)
+        raise failure(UNKNOWN_FIELD, f"BSON field '{expected.name}.{unknown}' is an unknown field.")
+    for name, wanted, passing in expected.types:
+        if name in document and type(document[name]) not in passing:
+            check_type(f"{expected.name}.{name}", document[name], wanted)
     for name in expected.required:
         if name not in document:
             raise failure(MISSING_FIELD, f"BSON field '{expected.name}.{name}' is missing but a required field")
@@ -108,7 +103,7 @@ def check_type(name: str, value: Any, wanted: str) -> None:
 def check_items(name: str, items: list[Any]) -> None:
     """Raise CommandError 14 where an item of the array ``name`` is no document."""
     for index, item in enumerate(items):
-        if not isinstance(item, Mapping):
+        if type(item) is not dict:
             check_type(f"{name}.{index}", item, "object")
 
 

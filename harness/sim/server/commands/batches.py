@@ -12,25 +12,36 @@ from harness.sim.server.commands.context import Request
 BATCH_MAX: Final = 100_000
 
 
-class WriteErrors:
-    """The ``writeErrors`` of one batch. In a transaction the first error ends the batch, as in an ordered one."""
+class BatchReply:
+    """The reply of a batch under construction. In a transaction the first error ends it, as in an ordered one."""
 
-    __slots__ = ("_found", "end_batch", "ordered")
+    __slots__ = ("_errors", "_ordered", "count", "retried")
 
     def __init__(self, request: Request) -> None:
-        self.ordered = request.command.get("ordered", True) or request.transaction is not None
-        self.end_batch = False
-        self._found: list[dict[str, Any]] = []
+        self._ordered = request.command.get("ordered", True) or request.transaction is not None
+        self._errors: list[dict[str, Any]] | None = None
+        self.count = 0
+        """``n``: documents inserted, matched or removed."""
+        self.retried: list[int] | None = None
 
-    def add(self, index: int, error: DocumentError) -> None:
-        """Note the error of the statement at ``index``."""
-        self._found.append({"index": index, "code": error.code, "errmsg": error.message, **error.details})
-        self.end_batch = bool(self.ordered)
+    def add_retried(self, number: int) -> None:
+        """Note that a statement was executed before."""
+        self.retried = [number] if self.retried is None else [*self.retried, number]
 
-    def report(self, reply: dict[str, Any]) -> None:
-        """Put the errors into the reply, if there are any."""
-        if self._found:
-            reply["writeErrors"] = self._found
+    def add_error(self, index: int, error: DocumentError) -> bool:
+        """Note the error of the statement at ``index``; return whether it ends the batch."""
+        told = {"index": index, "code": error.code, "errmsg": error.message, **error.details}
+        self._errors = [told] if self._errors is None else [*self._errors, told]
+        return bool(self._ordered)
+
+    def document(self) -> dict[str, Any]:
+        """Return the reply."""
+        reply: dict[str, Any] = {"n": self.count}
+        if self._errors is not None:
+            reply["writeErrors"] = self._errors
+        if self.retried is not None:
+            reply["retriedStmtIds"] = self.retried
+        return reply
 
 
 def check_batch_size(statements: Sequence[Any]) -> None:

@@ -37,7 +37,10 @@ def event(entry: OplogEntry, change: Change) -> Document:
     if change.kind == "update":
         assert change.before is not None
         assert change.document is not None
-        told["updateDescription"] = describe_update(change.before, change.document, change.update)
+        description = describe_update(change.before, change.document, change.update)
+        if description is None:
+            return {**told, "operationType": "replace", "fullDocument": change.document}
+        told["updateDescription"] = description
     return told
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from harness.sim.documents.aggregate import compile_pipeline
 from harness.sim.documents.errors import DocumentError
+from harness.sim.documents.rendering import value_text
 from harness.sim.documents.stage_group import Stage
 from harness.sim.server.commands import arguments, change_events, resume_tokens
 from harness.sim.server.commands.codes import (
@@ -26,11 +27,12 @@ from harness.sim.server.commands.codes import (
     failure,
     of_document_error,
 )
-from harness.sim.server.commands.context import US_PER_MS, Request
+from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.cursors import first_batch
 from harness.sim.server.commands.read_concerns import MAJORITY, ticks
 from harness.sim.server.commands.reading import unsupported
 from harness.sim.server.commands.resume_tokens import EVENT, HIGH_WATER_MARK, Token
+from harness.sim.server.errors import CommandError
 from harness.sim.server.records import Data, Document, OplogEntry
 
 _OPTIONS: Final = frozenset(
@@ -153,7 +155,17 @@ def _compiled(request: Request, stages: list[Document]) -> Stage | None:
 class ChangeStream:
     """The results of a change stream. ``expected`` is the event that it resumes after, until it was seen."""
 
-    __slots__ = ("_full_document", "_last", "_place", "_scope", "_stages", "awaits_data", "exhausted", "expected")
+    __slots__ = (
+        "_full_document",
+        "_last",
+        "_passed_over",
+        "_place",
+        "_scope",
+        "_stages",
+        "awaits_data",
+        "exhausted",
+        "expected",
+    )
 
     def __init__(
         self,
@@ -170,6 +182,7 @@ class ChangeStream:
         self._stages = stages
         self._full_document = full_document
         self.expected = expected
+        self._passed_over = False
         self.exhausted = False
         self.awaits_data = True
         given = request.command["pipeline"][0]["$changeStream"]
@@ -214,6 +227,8 @@ class ChangeStream:
             told = self._told(request, event)
             self._last = resume_tokens.encode(token, uuid)
             if told is not None:
+                if self._passed_over:
+                    raise _not_found(request, self._last)
                 events.append(told)
             if event["operationType"] == "invalidate":
                 self.exhausted = True
@@ -255,7 +270,8 @@ class ChangeStream:
     def check_expected(self, request: Request) -> bool:
         """Return whether the event that the stream resumes after is committed here; it is not expected any more then.
 
-        Raises CommandError 280 where it is not in the log, or this pipeline would not have told it.
+        Raises CommandError 280 where it is not in the log. Where this pipeline leaves it out, the stream fails later, at
+        the first event that it would tell: mongod matches before it looks for the token.
         """
         wanted = self.expected
         top = self._top(request)
@@ -265,12 +281,11 @@ class ChangeStream:
             if entry.timestamp != wanted.time:
                 continue
             for token, event, _uuid in self._events_of(entry):
-                if token == wanted and self._told(request, event) is not None:
+                if token == wanted:
                     self.expected = None
+                    self._passed_over = self._told(request, event) is None
                     return True
-        token_text = resume_tokens.encode(wanted)["_data"]
-        message = f'cannot resume stream; the resume token was not found. {{_data: "{token_text}"}}'
-        raise failure(CHANGE_STREAM_FATAL, f"PlanExecutor error during aggregation :: caused by :: {message}")
+        raise _not_found(request, resume_tokens.encode(wanted))
 
     def _events(self, top: OplogEntry) -> Iterator[tuple[Token, Document, int]]:
         for entry in _entries(top, self._place.time):
@@ -306,7 +321,8 @@ class ChangeStream:
             message = (
                 "Encountered an event whose _id field, which contains the resume token, was modified by the pipeline. "
                 "Modifying the _id field of an event makes it impossible to resume the stream from that point. Only "
-                "transformations that retain the unmodified _id field are allowed."
+                "transformations that retain the unmodified _id field are allowed. "
+                f"Expected: {{ _id: {value_text(event['_id'])} }} but found: {value_text({k: v for k, v in told.items() if k == '_id'})}"
             )
             raise failure(CHANGE_STREAM_FATAL, f"Executor error during getMore :: caused by :: {message}")
         return told
@@ -316,6 +332,12 @@ class ChangeStream:
             return None
         data: Data = self._top(request).data
         return change_events.current_document(data, event)
+
+
+def _not_found(request: Request, token: Document) -> CommandError:
+    prefix = "Executor error during getMore" if request.name == "getMore" else "PlanExecutor error during aggregation"
+    message = f"cannot resume stream; the resume token was not found. {{_data: {value_text(token['_data'])}}}"
+    return failure(CHANGE_STREAM_FATAL, f"{prefix} :: caused by :: {message}")
 
 
 def _entries(top: OplogEntry, since: int) -> list[OplogEntry]:

@@ -49,6 +49,7 @@ async def create(request: Request) -> dict[str, Any]:
     for name in _CREATE_OPTIONS:
         if request.command.get(name):
             raise unsupported(f"`{name}` of create")
+    request.wrote = True
     if request.namespace in request.data.collections:
         raise failure(NAMESPACE_EXISTS, f"Collection {request.namespace} already exists.")
     await ensure_collection(request, request.namespace)

@@ -49,7 +49,7 @@ async def count(request: Request) -> dict[str, Any]:
 
 
 async def distinct(request: Request) -> dict[str, Any]:
-    """Return the values of a field, each once; the elements of an array count each, and in order where an index is."""
+    """Return the values of a field in order, each once; the elements of an array count each."""
     command = request.command
     arguments.check(command, DISTINCT_FIELDS)
     source = await open_collection(request, request.namespace)
@@ -64,11 +64,6 @@ async def distinct(request: Request) -> dict[str, Any]:
             for item in value if type(value) is list else (value,):
                 if item is not MISSING:
                     values.setdefault(hashable_key(item), item)
-    collection = source()
-    indexed = path == "_id" or (
-        collection is not None and any(index.keys[0][0] == path for index in collection.indexes)
-    )
-    found = list(values.values())
-    reply: dict[str, Any] = {"values": sorted(found, key=sort_key) if indexed else found}
+    reply: dict[str, Any] = {"values": sorted(values.values(), key=sort_key)}
     await finish_read(request, reply)
     return reply

@@ -7,7 +7,7 @@ from typing import Any, Final
 from harness.sim.documents.errors import DocumentError
 from harness.sim.server.commands import arguments, storage
 from harness.sim.server.commands.arguments import fields
-from harness.sim.server.commands.batches import WriteErrors, check_batch_size
+from harness.sim.server.commands.batches import BatchReply, check_batch_size
 from harness.sim.server.commands.codes import failure
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.hints import check_hint
@@ -42,25 +42,19 @@ async def delete(request: Request) -> dict[str, Any]:
     arguments.check_items("delete.deletes", statements)
     for statement in statements:
         _check(statement)
-    errors = WriteErrors(request)
-    retried: list[int] = []
-    removed = 0
+    request.wrote = True
+    batch = BatchReply(request)
     for index, number in enumerate(statement_numbers(command, len(statements))):
         if remembered(request, number) is not None:
-            retried.append(number)
-            removed += 1
+            batch.add_retried(number)
+            batch.count += 1
             continue
         try:
-            removed += await _run(request, statements[index], number)
+            batch.count += await _run(request, statements[index], number)
         except DocumentError as error:
-            errors.add(index, error)
-            if errors.end_batch:
+            if batch.add_error(index, error):
                 break
-    reply: dict[str, Any] = {"n": removed}
-    errors.report(reply)
-    if retried:
-        reply["retriedStmtIds"] = retried
-    return reply
+    return batch.document()
 
 
 def _check(statement: Document) -> None:
@@ -93,11 +87,7 @@ def removal(
     namespace = request.namespace
 
     def statement(collection: CollectionData | None) -> Effect:
-        if found is None:
-            present = selection.first(collection)
-        else:
-            document = collection.documents.get(found[0]) if collection is not None else None
-            present = (found[0], document) if document is not None and selection.accepts(document) else None
+        present = selection.first(collection) if found is None else selection.again(collection, found[0])
         if present is None or collection is None:
             return Effect(collection, (), (), _NOTHING)
         return removing(namespace, collection, *present, answer)

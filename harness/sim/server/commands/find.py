@@ -80,6 +80,8 @@ async def _results(
 ) -> Results:
     if not order:
         return _Scanned(ReadScan(source, selection), project, skip, limit)
+    if selection.is_sorted_by_index(source(), order):
+        return _Scanned(ReadScan(source, selection, order), project, skip, limit)
     matches = await ReadScan(source, selection).take(request, None)
     end = skip + limit if limit else None
     chosen = sort_documents(matches, order)[skip:end]

@@ -7,17 +7,17 @@ from typing import Any, Final
 from harness.sim.documents.errors import DocumentError
 from harness.sim.documents.project import compile_projection
 from harness.sim.documents.sort import sort_documents
-from harness.sim.documents.update import apply
 from harness.sim.server.commands import arguments
 from harness.sim.server.commands.arguments import fields, parse_error
-from harness.sim.server.commands.codes import of_document_error
+from harness.sim.server.commands.codes import WRITE_CONFLICT, failure, of_document_error
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.delete import removing
 from harness.sim.server.commands.hints import check_hint
 from harness.sim.server.commands.insert import insertion
 from harness.sim.server.commands.selecting import Found, Selection
 from harness.sim.server.commands.update import UpdateStatement, expression_environment
-from harness.sim.server.commands.writing import Effect, Statement, attempt, ensure_collection, perform, remembered
+from harness.sim.server.commands.writing import Effect, Statement, ensure_collection, perform, remembered
+from harness.sim.server.errors import CommandError
 from harness.sim.server.records import CollectionData, Document
 
 FIELDS: Final = fields(
@@ -61,6 +61,10 @@ async def find_and_modify(request: Request) -> dict[str, Any]:
         return answer if value is None else {**answer, "value": project(value)}
     except DocumentError as error:
         raise of_document_error(error, _EXECUTION) from error
+    except CommandError as error:
+        if error.code != WRITE_CONFLICT:
+            raise
+        raise failure(WRITE_CONFLICT, _EXECUTION + error.message) from error
 
 
 def _check(command: Document) -> None:
@@ -99,8 +103,7 @@ class _Modification:
         if command.get("remove"):
             self.selection = Selection(query, expression_environment(request, query, None, None))
         else:
-            upsert = bool(command.get("upsert"))
-            self.prepared = UpdateStatement(request, query, command["update"], command, upsert=upsert, multi=False)
+            self.prepared = UpdateStatement(request, {**command, "q": query, "u": command["update"]})
             self.selection = self.prepared.selection
         if self.sort:
             sort_documents((), self.sort)
@@ -152,24 +155,21 @@ class _Modification:
         return statement
 
     def _again(self, found: Found, collection: CollectionData | None) -> Found | None:
+        if not self.request.service.defects.find_and_modify_skips_recheck:
+            return self.selection.again(collection, found[0])
         document = collection.documents.get(found[0]) if collection is not None else None
-        if document is None:
-            return None
-        if self.request.service.defects.find_and_modify_skips_recheck or self.selection.accepts(document):
-            return found[0], document
-        return None
+        return None if document is None else (found[0], document)
 
     def _updating(self, prepared: UpdateStatement, collection: CollectionData, present: Found) -> Effect:
-        key, document = present
-        request = self.request
-        outcome = apply(document, prepared.update, prepared.query, now=request.now(), timestamp=request.timestamp)
+        document = present[1]
+        after = prepared.apply(document)
         answer: Document = {
             "lastErrorObject": {"n": 1, "updatedExisting": True},
-            "value": outcome.document if self.new else document,
+            "value": after if self.new else document,
         }
-        if not outcome.changed:
+        if after is document:
             return Effect(collection, (), (), answer)
-        return prepared.effect(collection, key, document, outcome.document, answer, request.namespace)
+        return prepared.effect(collection, present, after, answer)
 
     def _nothing(self) -> Document:
         if self.prepared is None:
@@ -186,10 +186,12 @@ class _Modification:
             "lastErrorObject": {"n": 1, "updatedExisting": False, "upserted": document["_id"]},
             "value": document if self.new else None,
         }
+        statement = insertion(request, document, answer)
         try:
-            inserted = await attempt(request, request.namespace, insertion(request, document, answer), number)
+            await perform(request, request.namespace, statement, number, interruptible=False)
         except DocumentError as error:
-            if not prepared.may_retry(error, document):
+            if not prepared.may_retry(error):
                 raise
+            request.check_deadline()
             return None
-        return None if inserted is None else answer
+        return answer

@@ -9,7 +9,7 @@ from harness.sim.documents.order import hashable_key
 from harness.sim.documents.replace import prepare_insert
 from harness.sim.server.commands import arguments, storage
 from harness.sim.server.commands.arguments import fields
-from harness.sim.server.commands.batches import WriteErrors, check_batch_size
+from harness.sim.server.commands.batches import BatchReply, check_batch_size
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.writing import (
     Effect,
@@ -40,28 +40,22 @@ async def insert(request: Request) -> dict[str, Any]:
     arguments.check_writable(request.namespace)
     check_batch_size(documents)
     arguments.check_items("insert.documents", documents)
-    errors = WriteErrors(request)
-    retried: list[int] = []
-    inserted = 0
+    request.wrote = True
+    batch = BatchReply(request)
     for index, number in enumerate(statement_numbers(command, len(documents))):
         if index and index % _TOGETHER_MAX == 0:
             await request.let_others_run(((f"{request.namespace}:*", True),))
         if remembered(request, number) is not None:
-            retried.append(number)
-            inserted += 1
+            batch.add_retried(number)
+            batch.count += 1
             continue
         try:
             await insert_one(request, documents[index], number)
-            inserted += 1
+            batch.count += 1
         except DocumentError as error:
-            errors.add(index, error)
-            if errors.end_batch:
+            if batch.add_error(index, error):
                 break
-    reply: dict[str, Any] = {"n": inserted}
-    errors.report(reply)
-    if retried:
-        reply["retriedStmtIds"] = retried
-    return reply
+    return batch.document()
 
 
 async def insert_one(request: Request, document: Document, number: int) -> None:
@@ -73,9 +67,12 @@ async def insert_one(request: Request, document: Document, number: int) -> None:
     await perform(request, request.namespace, insertion(request, document), number)
 
 
-def insertion(request: Request, document: Document, answer: Document = _ONE) -> Statement:
-    """Return the statement that inserts a document; its effect raises DocumentError 11000 where a key is taken."""
-    namespace = request.namespace
+def insertion(request: Request, document: Document, answer: Document = _ONE, *, namespace: str = "") -> Statement:
+    """Return the statement that inserts a document; its effect raises DocumentError 11000 where a key is taken.
+
+    Arguments: ``answer`` is what its repetition gets, ``namespace`` the collection, by default the request's.
+    """
+    namespace = namespace or request.namespace
     unique = not request.service.defects.unique_check_dropped
 
     def statement(collection: CollectionData | None) -> Effect:

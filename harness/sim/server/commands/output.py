@@ -51,20 +51,24 @@ async def _out(request: Request, into: Any, documents: list[Document]) -> None:
 
 async def _merge(request: Request, options: Any, documents: list[Document]) -> None:
     given = options if type(options) is dict else {"into": options}
-    request.namespace = _target(request, given["into"])
+    namespace = _target(request, given["into"])
     matched, not_matched = given.get("whenMatched", "merge"), given.get("whenNotMatched", "insert")
     if type(matched) is not str or matched not in _MATCHED or not_matched not in _NOT_MATCHED or "let" in given:
         raise unsupported("a $merge with a pipeline")
     on = given.get("on", "_id")
     paths = [on] if type(on) is str else list(on)
-    await ensure_collection(request, request.namespace)
-    for document in documents:
-        await _merge_one(request, document, paths, matched, not_matched)
-        await request.let_others_run(((f"{request.namespace}:*", True),))
+    await ensure_collection(request, namespace)
+    for place, document in enumerate(documents):
+        if place:
+            await request.let_others_run(((f"{namespace}:*", True),))
+        await _merge_one(request, namespace, document, paths, (matched, not_matched))
 
 
-async def _merge_one(request: Request, document: Document, paths: list[str], matched: str, not_matched: str) -> None:
-    if "_id" not in document and "_id" not in paths:
+async def _merge_one(
+    request: Request, namespace: str, document: Document, paths: list[str], actions: tuple[str, str]
+) -> None:
+    matched, not_matched = actions
+    if "_id" not in document:
         document = {"_id": request.service.new_object_id(request.member), **document}
     key = tuple(lookup(document, split(path)) for path in paths)
     if any(value is MISSING or value is None or type(value) is list for value in key):
@@ -76,15 +80,15 @@ async def _merge_one(request: Request, document: Document, paths: list[str], mat
         present = _find(collection, paths, key)
         if present is None or collection is None:
             if not_matched == "insert":
-                return insertion(request, document)(collection)
+                return insertion(request, document, namespace=namespace)(collection)
             if not_matched == "fail":
                 raise DocumentError(13113, "$merge could not find a matching document in the target collection")
             return Effect(collection, (), (), {})
         if matched == "fail":
-            raise DocumentError(DUPLICATE_KEY, f"E11000 duplicate key error collection: {request.namespace}")
-        return _onto(request.namespace, collection, *present, document, matched)
+            raise DocumentError(DUPLICATE_KEY, f"E11000 duplicate key error collection: {namespace}")
+        return _onto(namespace, collection, *present, document, matched)
 
-    await perform(request, request.namespace, statement, 0)
+    await perform(request, namespace, statement, 0)
 
 
 def _find(collection: CollectionData | None, paths: list[str], key: tuple[Any, ...]) -> tuple[IdKey, Document] | None:

@@ -7,11 +7,13 @@ and a transaction have one. Source: the manual's page "Read Isolation, Consisten
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from harness.errors import BackendError
+from harness.sim.documents.order import hashable_key
+from harness.sim.documents.sort import sort_documents
 from harness.sim.server.commands.read_concerns import DEFAULT, MAJORITY, SNAPSHOT
-from harness.sim.server.commands.selecting import Found, Selection
+from harness.sim.server.commands.selecting import Selection
 from harness.sim.server.commands.transactions import lock_namespace
 from harness.sim.server.records import CollectionData, Document, IdKey
 
@@ -58,16 +60,18 @@ async def open_collection(request: Request, namespace: str) -> Source:
 class ReadScan:
     """Walks a collection for a reader, in the order of the filter's plan.
 
-    Each document is looked at as it is when the scan comes by; what is inserted meanwhile comes at the end.
+    Each document is looked at as it is when the scan comes by. Arguments: ``sort`` is the order of an index to walk;
+    without it, what is inserted meanwhile comes at the end.
     """
 
-    __slots__ = ("_examined", "_pauses", "_queue", "_selection", "_source", "exhausted")
+    __slots__ = ("_examined", "_last", "_pauses", "_queue", "_selection", "_sort", "_source", "exhausted")
 
-    def __init__(self, source: Source, selection: Selection) -> None:
+    def __init__(self, source: Source, selection: Selection, sort: Document | None = None) -> None:
         self._source = source
         self._selection = selection
-        self._queue = selection.order(source())
-        self._queue.reverse()
+        self._sort = sort
+        self._last: Document | None = None
+        self._queue = self._ahead()
         self._examined: dict[IdKey, None] = {}
         length = len(self._queue)
         self._pauses = (1, length // 2, length - 1)[:_SCAN_PAUSES_MAX] if length > 1 else ()
@@ -89,22 +93,32 @@ class ReadScan:
     async def _next(self, request: Request) -> Document | None:
         while True:
             if not self._queue:
-                order = self._selection.order(self._source())
-                self._queue = [key for key in reversed(order) if key not in self._examined]
+                self._queue = [key for key in self._ahead() if key not in self._examined]
                 if not self._queue:
                     return None
             if self._pauses and len(self._examined) in self._pauses and request.transaction is None:
                 await request.let_others_run(((f"{request.namespace}:*", False),))
             key = self._queue.pop()
             self._examined[key] = None
-            found = self._look(key)
+            found = self._selection.again(self._source(), key)
             if found is not None:
+                self._last = found[1]
                 return found[1]
 
-    def _look(self, key: IdKey) -> Found | None:
+    def _ahead(self) -> list[IdKey]:
+        """Return the keys that lie ahead, the next one last; with a sort only those behind where the scan stands."""
         collection = self._source()
-        document = collection.documents.get(key) if collection is not None else None
-        return (key, document) if document is not None and self._selection.accepts(document) else None
+        if self._sort is None or collection is None:
+            order = self._selection.order(collection)
+            order.reverse()
+            return order
+        last = self._last
+        others = [document for document in collection.documents.values() if document is not last]
+        ordered = sort_documents(others if last is None else [last, *others], self._sort)
+        if last is not None:
+            ordered = ordered[next(place for place, item in enumerate(ordered) if item is last) + 1 :]
+        return [hashable_key(document["_id"]) for document in reversed(ordered)]
+
 
 
 def unsupported(what: str) -> BackendError:

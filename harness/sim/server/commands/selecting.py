@@ -43,16 +43,21 @@ class Selection:
 
     def first(self, collection: CollectionData | None) -> Found | None:
         """Return the first document that matches, and its key."""
-        return next(self.each(collection), None)
+        if not self.pinned:
+            return next(self.each(collection), None)
+        document = collection.documents.get(self.key) if collection is not None else None
+        if document is None or (self.matches is not None and not self.matches(document)):
+            return None
+        return self.key, document
 
     def each(self, collection: CollectionData | None) -> Iterator[Found]:
         """Yield the documents that match, with their keys, in the order of :meth:`order`."""
         documents = collection.documents if collection is not None else _NOTHING
         matches = self.matches
         if self.pinned:
-            document = documents.get(self.key)
-            if document is not None and (matches is None or matches(document)):
-                yield self.key, document
+            found = self.first(collection)
+            if found is not None:
+                yield found
             return
         items = documents.items() if collection is None else self._ordered(collection)
         for key, document in items:
@@ -66,6 +71,25 @@ class Selection:
         if self.pinned:
             return [self.key] if self.key in collection.documents else []
         return [key for key, _ in self._ordered(collection)]
+
+    def is_sorted_by_index(self, collection: CollectionData | None, sort: Document) -> bool:
+        """Return whether a plan gets this sort from an index, and so need not see all matches before the first."""
+        if collection is None or self.pinned:
+            return False
+        wanted = tuple(sort.items())
+        path = self._index_path(collection)
+        if path is not None and path != wanted[0][0]:
+            return False
+        if len(wanted) == 1 and wanted[0][0] == "_id":
+            return True
+        backwards = tuple((name, -direction) for name, direction in wanted)
+        full = (index.keys[: len(wanted)] for index in collection.indexes if index.is_full)
+        return any(keys in (wanted, backwards) for keys in full)
+
+    def again(self, collection: CollectionData | None, key: IdKey) -> Found | None:
+        """Return a document that was found before, if it is there and still matches."""
+        document = collection.documents.get(key) if collection is not None else None
+        return (key, document) if document is not None and self.accepts(document) else None
 
     def accepts(self, document: Document) -> bool:
         """Return whether a document, found by its key before, still matches."""
@@ -86,7 +110,7 @@ class Selection:
         query = self.query
         if "_id" in query:
             return "_id" if _bounds(query["_id"]) else None
-        usable = [index.keys[0][0] for index in collection.indexes if index.partial_filter is None and not index.sparse]
+        usable = [index.keys[0][0] for index in collection.indexes if index.is_full]
         fitting = [path for path in usable if path in query and _bounds(query[path])]
         return fitting[0] if len(fitting) == 1 else None
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any, Final
 
-from harness.sim.documents.errors import DUPLICATE_KEY, DocumentError
+from harness.sim.documents.errors import DUPLICATE_KEY, FAILED_TO_PARSE, INVALID_OPTIONS, DocumentError
 from harness.sim.documents.expressions import Environment
 from harness.sim.documents.match import NO_ENVIRONMENT, equality_fields
 from harness.sim.documents.order import hashable_key
 from harness.sim.documents.update import REPLACEMENT, CompiledUpdate, apply, compile_update, upsert_document
 from harness.sim.server.commands import arguments, storage
 from harness.sim.server.commands.arguments import fields
-from harness.sim.server.commands.batches import WriteErrors, check_batch_size
+from harness.sim.server.commands.batches import BatchReply, check_batch_size
 from harness.sim.server.commands.codes import failure
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.hints import check_hint
@@ -21,7 +21,6 @@ from harness.sim.server.commands.selecting import Found, Selection
 from harness.sim.server.commands.writing import (
     Effect,
     Statement,
-    attempt,
     ensure_collection,
     perform,
     remembered,
@@ -51,56 +50,53 @@ _NOTHING: Final[Document] = {"n": 0, "nModified": 0}
 class UpdateStatement:
     """A statement in runnable form.
 
-    Arguments: ``query`` and ``update`` are its filter and update, ``upsert`` and ``multi`` its flags. Raises
-    DocumentError for what cannot be parsed.
+    Arguments: ``statement`` has the fields ``q`` and ``u``, and maybe ``upsert``, ``multi``, ``arrayFilters``, ``c``.
+    Raises DocumentError for what cannot be parsed.
     """
 
     __slots__ = ("multi", "query", "request", "selection", "update", "upsert", "written")
 
-    def __init__(
-        self, request: Request, query: Document, written: Any, statement: Document, *, upsert: bool, multi: bool
-    ) -> None:
+    def __init__(self, request: Request, statement: Document) -> None:
         self.request = request
-        self.query = query
-        self.written = written
-        environment = expression_environment(request, query, written, statement.get("c"))
-        self.selection = Selection(query, environment)
-        self.update: CompiledUpdate = compile_update(written, statement.get("arrayFilters") or (), environment)
-        self.upsert = upsert
-        self.multi = multi
-        if multi and self.update.kind == REPLACEMENT:
-            raise DocumentError(9, "multi update is not supported for replacement-style update")
+        self.query: Document = statement["q"]
+        self.written: Any = statement["u"]
+        environment = expression_environment(request, self.query, self.written, statement.get("c"))
+        self.selection = Selection(self.query, environment)
+        self.update: CompiledUpdate = compile_update(self.written, statement.get("arrayFilters") or (), environment)
+        self.upsert = bool(statement.get("upsert"))
+        self.multi = bool(statement.get("multi"))
+        if self.multi and self.update.kind == REPLACEMENT:
+            raise DocumentError(FAILED_TO_PARSE, "multi update is not supported for replacement-style update")
 
-    def changing(self, found: Found | None = None, *, recheck: bool = True) -> Statement:
+    def changing(self, found: Found | None = None) -> Statement:
         """Return the statement that updates the first match, or the document ``found`` before if it still matches."""
-        selection, namespace, request = self.selection, self.request.namespace, self.request
 
         def statement(collection: CollectionData | None) -> Effect:
             if found is None:
-                present = selection.first(collection)
+                present = self.selection.first(collection)
             else:
-                present = _again(selection, collection, found[0], recheck=recheck)
+                present = self.selection.again(collection, found[0])
             if present is None or collection is None:
                 return Effect(collection, (), (), _NOTHING)
-            key, document = present
-            outcome = apply(document, self.update, self.query, now=request.now(), timestamp=request.timestamp)
-            if not outcome.changed:
+            document = present[1]
+            after = self.apply(document)
+            if after is document:
                 return Effect(collection, (), (), _UNCHANGED)
-            return self.effect(collection, key, document, outcome.document, _CHANGED, namespace)
+            return self.effect(collection, present, after, _CHANGED)
 
         return statement
 
-    def effect(
-        self,
-        collection: CollectionData,
-        key: IdKey,
-        before: Document,
-        after: Document,
-        answer: Document,
-        namespace: str,
-    ) -> Effect:
-        """Return the effect of storing ``after`` in the place of ``before``. Raises DocumentError 11000."""
-        unique = not self.request.service.defects.unique_check_dropped
+    def apply(self, document: Document) -> Document:
+        """Return the document after the update, the same object where nothing changes."""
+        request = self.request
+        return apply(document, self.update, self.query, now=request.now(), timestamp=request.timestamp).document
+
+    def effect(self, collection: CollectionData, found: Found, after: Document, answer: Document) -> Effect:
+        """Return the effect of storing ``after`` in the place of what was ``found``. Raises DocumentError 11000."""
+        request = self.request
+        namespace = request.namespace
+        key, before = found
+        unique = not request.service.defects.unique_check_dropped
         stored = storage.replace(namespace, collection, key, after, unique=unique)
         replaced = self.update.kind == REPLACEMENT
         change = Change(
@@ -125,7 +121,7 @@ class UpdateStatement:
             timestamp=request.timestamp,
         )
 
-    def may_retry(self, error: DocumentError, document: Document) -> bool:
+    def may_retry(self, error: DocumentError) -> bool:
         """Return whether mongod turns an upsert that lost a race into an update.
 
         It does where the filter is one equality, or an AND of equalities, on exactly the fields of the unique index
@@ -144,10 +140,17 @@ class UpdateStatement:
 
 def expression_environment(request: Request, query: Document, update: Any, constants: Document | None) -> Environment:
     """Return what the expressions of a statement may read; the empty one where it has none."""
-    if type(update) is not list and not any(name.startswith("$") for name in query):
+    if type(update) is not list and not _has_operator(query):
         return NO_ENVIRONMENT
     environment = request.environment()
-    return replace(environment, let={**environment.let, **constants}) if constants else environment
+    return dataclasses.replace(environment, let={**environment.let, **constants}) if constants else environment
+
+
+def _has_operator(query: Document) -> bool:
+    for name in query:
+        if name[:1] == "$":
+            return True
+    return False
 
 
 async def update(request: Request) -> dict[str, Any]:
@@ -159,53 +162,49 @@ async def update(request: Request) -> dict[str, Any]:
     for statement in statements:
         arguments.check(statement, _STATEMENT_FIELDS)
     _check_updates(request, statements)
-    errors = WriteErrors(request)
-    totals = _Totals()
+    request.wrote = True
+    batch = _UpdateReply(request)
     for index, number in enumerate(statement_numbers(command, len(statements))):
         stored = remembered(request, number)
         if stored is not None:
-            totals.add(index, stored)
-            totals.retried.append(number)
+            batch.add(index, stored)
+            batch.add_retried(number)
             continue
         try:
-            await _run(request, statements[index], index, number, totals)
+            await _run(request, statements[index], index, number, batch)
         except DocumentError as error:
-            errors.add(index, error)
-            if errors.end_batch:
+            if batch.add_error(index, error):
                 break
-    return totals.reply(errors)
+    return batch.document()
 
 
-class _Totals:
-    __slots__ = ("matched", "modified", "retried", "upserted")
+class _UpdateReply(BatchReply):
+    __slots__ = ("_modified", "_upserted")
 
-    def __init__(self) -> None:
-        self.matched = 0
-        self.modified = 0
-        self.upserted: list[Document] = []
-        self.retried: list[int] = []
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self._modified = 0
+        self._upserted: list[Document] | None = None
 
     def add(self, index: int, answer: Document) -> None:
-        self.matched += answer["n"]
-        self.modified += answer["nModified"]
+        self.count += answer["n"]
+        self._modified += answer["nModified"]
         if "upserted" in answer:
-            self.upserted.append({"index": index, "_id": answer["upserted"]})
+            told = {"index": index, "_id": answer["upserted"]}
+            self._upserted = [told] if self._upserted is None else [*self._upserted, told]
 
-    def reply(self, errors: WriteErrors) -> dict[str, Any]:
-        reply: dict[str, Any] = {"n": self.matched}
-        errors.report(reply)
-        if self.retried:
-            reply["retriedStmtIds"] = self.retried
-        if self.upserted:
-            reply["upserted"] = self.upserted
-        reply["nModified"] = self.modified
+    def document(self) -> dict[str, Any]:
+        reply = super().document()
+        if self._upserted is not None:
+            reply["upserted"] = self._upserted
+        reply["nModified"] = self._modified
         return reply
 
 
 def _check_updates(request: Request, statements: list[Document]) -> None:
     for statement in statements:
         if type(statement["u"]) not in (dict, list):
-            raise failure(9, "Update argument must be either an object or an array")
+            raise failure(FAILED_TO_PARSE, "Update argument must be either an object or an array")
         if type(statement["u"]) is list:
             try:
                 constants = statement.get("c")
@@ -214,33 +213,37 @@ def _check_updates(request: Request, statements: list[Document]) -> None:
                 raise failure(error.code, error.message) from error
 
 
-async def _run(request: Request, statement: Document, index: int, number: int, totals: _Totals) -> None:
-    multi, upsert = statement.get("multi", False), statement.get("upsert", False)
-    if multi and request.number >= 0 and request.transaction is None:
-        raise DocumentError(72, "Cannot use (or request) retryable writes with multi=true")
-    prepared = UpdateStatement(request, statement["q"], statement["u"], statement, upsert=upsert, multi=multi)
+async def _run(request: Request, statement: Document, index: int, number: int, batch: _UpdateReply) -> None:
+    prepared = UpdateStatement(request, statement)
+    if prepared.multi and request.number >= 0 and request.transaction is None:
+        raise DocumentError(INVALID_OPTIONS, "Cannot use (or request) retryable writes with multi=true")
     if "hint" in statement:
         check_hint(request, statement["hint"])
-    if multi:
-        if not await _update_many(request, prepared, index, number, totals) and upsert:
-            totals.add(index, await upsert_one(request, prepared, number))
-    elif upsert:
-        totals.add(index, await upsert_one(request, prepared, number))
+    if prepared.multi:
+        if not await _update_many(request, prepared, index, number, batch) and prepared.upsert:
+            batch.add(index, await upsert_one(request, prepared, number))
+    elif prepared.upsert:
+        batch.add(index, await upsert_one(request, prepared, number))
     else:
-        totals.add(index, (await perform(request, request.namespace, prepared.changing(), number)).answer)
+        batch.add(index, (await perform(request, request.namespace, prepared.changing(), number)).answer)
 
 
-async def _update_many(request: Request, prepared: UpdateStatement, index: int, number: int, totals: _Totals) -> bool:
-    """Update every match, document by document, letting others run between two; return whether there was any."""
-    matched = False
+async def _update_many(request: Request, prepared: UpdateStatement, index: int, number: int, batch: _UpdateReply) -> bool:
+    """Update every match, document by document, letting others run between two; return whether there was any.
+
+    An error leaves what was updated before, but the reply does not count it.
+    """
+    matched = modified = 0
     scan = Scan(request, prepared.selection)
     while (found := await scan.next()) is not None:
-        effect = await perform(request, request.namespace, prepared.changing(found), number)
-        totals.add(index, effect.answer)
-        matched = matched or effect.answer["n"] > 0
-        if request.service.defects.update_many_stops_early and matched:
+        if request.service.defects.update_many_stops_early and scan.is_last():
+            matched, modified = matched + 1, modified + 1
             break
-    return matched
+        answer = (await perform(request, request.namespace, prepared.changing(found), number)).answer
+        matched += answer["n"]
+        modified += answer["nModified"]
+    batch.add(index, {"n": matched, "nModified": modified})
+    return matched > 0
 
 
 class Scan:
@@ -269,6 +272,11 @@ class Scan:
         self._yielded = True
         return found
 
+    def is_last(self) -> bool:
+        """Return whether no other document matches now."""
+        collection = self._collection()
+        return all(key in self._examined for key, _ in self._selection.each(collection))
+
     def _find(self) -> Found | None:
         while True:
             if not self._queue:
@@ -283,9 +291,7 @@ class Scan:
                 return found
 
     def _match(self, key: IdKey) -> Found | None:
-        collection = self._collection()
-        document = collection.documents.get(key) if collection is not None else None
-        return (key, document) if document is not None and self._selection.accepts(document) else None
+        return self._selection.again(self._collection(), key)
 
     def _collection(self) -> CollectionData | None:
         return self._request.data.collections.get(self._request.namespace)
@@ -306,20 +312,13 @@ async def upsert_one(request: Request, prepared: UpdateStatement, number: int) -
         await request.let_others_run(((f"{namespace}:*", True),))
         answer: Document = {"n": 1, "nModified": 0, "upserted": document["_id"]}
         try:
-            inserted = await attempt(request, namespace, insertion(request, document, answer), number)
+            await perform(request, namespace, insertion(request, document, answer), number, interruptible=False)
         except DocumentError as error:
-            if not prepared.may_retry(error, document):
+            if not prepared.may_retry(error):
                 raise
-            continue
-        if inserted is not None:
+        else:
             return answer
-
-
-def _again(selection: Selection, collection: CollectionData | None, key: IdKey, *, recheck: bool) -> Found | None:
-    document = collection.documents.get(key) if collection is not None else None
-    if document is None or (recheck and not selection.accepts(document)):
-        return None
-    return key, document
+        request.check_deadline()
 
 
 def _only_equalities(query: Document) -> bool:
@@ -328,8 +327,10 @@ def _only_equalities(query: Document) -> bool:
         if name == "$and":
             if not all(_only_equalities(part) for part in value):
                 return False
-        elif name.startswith("$"):
-            return False
-        elif type(value) is dict and next(iter(value), "").startswith("$") and tuple(value) != ("$eq",):
+        elif name.startswith("$") or not _is_equality(value):
             return False
     return True
+
+
+def _is_equality(value: Any) -> bool:
+    return type(value) is not dict or not next(iter(value), "").startswith("$") or tuple(value) == ("$eq",)

@@ -8,7 +8,7 @@ manual's page "Change Events"; ``src/mongo/db/update/document_diff_calculator.cp
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import bson
 
@@ -17,8 +17,19 @@ from harness.sim.documents.values import MISSING, identical
 from harness.sim.server.records import Document
 
 
-def describe_update(before: Document, after: Document, update: Any) -> Document:
-    """Return the ``updateDescription`` of an event; ``update`` holds the operators, or is a pipeline."""
+_DELTA_BYTES: Final = 15
+"""What the oplog adds to a difference: where both together are no smaller than the document, it is told as replaced."""
+
+
+def describe_update(before: Document, after: Document, update: Any) -> Document | None:
+    """Return the ``updateDescription`` of an event; ``update`` holds the operators, or is a pipeline.
+
+    Returns None where a pipeline changed so much that the event is told as a replacement.
+    """
+    if type(update) is list and len(bson.encode(_object_difference(before, after))) + _DELTA_BYTES >= len(
+        bson.encode(after)
+    ):
+        return None
     description = _Description()
     if type(update) is dict:
         for operator, fields in update.items():
@@ -49,8 +60,13 @@ class _Description:
 
     def touch(self, before: Any, after: Any, path: str, *, appends: bool) -> None:
         """Tell of one path of an operator."""
-        for parts in _concrete(before, after, path.split("."), ()):
-            self._touch(before, after, parts, appends=appends)
+        parts = path.split(".")
+        found = list(_concrete(before, after, parts, ()))
+        if len(found) > 1:
+            array = next(place for place, part in enumerate(parts) if part.startswith("$"))
+            found = list(dict.fromkeys(concrete[:array] for concrete in found))
+        for concrete in found:
+            self._touch(before, after, concrete, appends=appends)
 
     def _touch(self, before: Any, after: Any, parts: tuple[str, ...], *, appends: bool) -> None:
         old, new = before, after

@@ -32,39 +32,34 @@ class Effect(NamedTuple):
 Statement = Callable[[CollectionData | None], Effect]
 
 
-async def perform(request: Request, namespace: str, statement: Statement, number: int) -> Effect:
+async def perform(
+    request: Request, namespace: str, statement: Statement, number: int, *, interruptible: bool = True
+) -> Effect:
     """Run a statement; ``number`` is its statement id.
 
-    Raises what the statement raises, CommandError 112 in a transaction and 50 at the deadline outside of one.
+    Raises what the statement raises, CommandError 112 in a transaction and 50 at the deadline outside of one. Where it
+    is not ``interruptible``, it waits for a transaction beyond its deadline, as the insert of an upsert does.
     """
-    effect = await attempt(request, namespace, statement, number)
-    while effect is None:
-        effect = await attempt(request, namespace, statement, number)
-    return effect
-
-
-async def attempt(request: Request, namespace: str, statement: Statement, number: int) -> Effect | None:
-    """Run a statement as :func:`perform` does, but return None after a wait for a transaction instead of trying again."""
     request.wrote = True
     transaction = request.transaction
     if transaction is not None:
         return await _perform_inside(request, transaction, namespace, statement)
     state = request.state
-    if state.exclusive:
-        await lock_namespace(request, namespace)
-    data = request.data
-    effect = statement(data.collections.get(namespace))
-    if not effect.changes:
+    while True:
+        if state.exclusive:
+            await lock_namespace(request, namespace)
+        data = request.member.last.data
+        effect = statement(data.collections.get(namespace))
+        collection, changes, locks, answer = effect
+        if not changes or collection is None:
+            return effect
+        if state.claims and (blocker := _blocker(request, locks)) is not None:
+            await _wait_for(request, blocker, interruptible=interruptible)
+            continue
+        sessions = data.sessions if request.number < 0 else _remembering(request, data, number, answer)
+        after = Data(collections={**data.collections, namespace: collection}, sessions=sessions)
+        request.entry = request.service.replica_set.append(request.member, after, changes)
         return effect
-    if state.claims and (blocker := _blocker(request, effect.locks)) is not None:
-        await _wait_for(request, blocker)
-        return None
-    assert effect.collection is not None
-    collections = {**data.collections, namespace: effect.collection}
-    sessions = data.sessions if request.number < 0 else _remembering(request, data, number, effect.answer)
-    after = Data(collections=collections, sessions=sessions)
-    request.entry = request.service.replica_set.append(request.member, after, effect.changes)
-    return effect
 
 
 async def _perform_inside(request: Request, transaction: Transaction, namespace: str, statement: Statement) -> Effect:
@@ -89,7 +84,7 @@ def remembered(request: Request, number: int) -> Document | None:
 def _remembering(request: Request, data: Data, number: int, answer: Document) -> dict[str, SessionRecord]:
     record = data.sessions.get(request.session)
     statements = {number: answer}
-    if record is not None and record.number == request.number and record.statements:
+    if record is not None and record.number == request.number:
         statements = {**record.statements, number: answer}
     return {**data.sessions, request.session: SessionRecord(number=request.number, statements=statements)}
 
@@ -98,19 +93,20 @@ def _blocker(request: Request, locks: Sequence[LockKey]) -> Transaction | None:
     claims = request.state.claims
     for lock in locks:
         owner = claims.get(lock)
-        if owner is not None and not expire(owner):
+        if owner is not None and lock[0] not in owner.created and not expire(owner):
             return owner
     return None
 
 
-async def _wait_for(request: Request, transaction: Transaction) -> None:
+async def _wait_for(request: Request, transaction: Transaction, *, interruptible: bool) -> None:
     """Wait until a transaction has ended, by its client or by its lifetime."""
-    deadline_us = request.deadline_us
+    deadline_us = request.deadline_us if interruptible else None
     while not expire(transaction):
         until_us = transaction.expires_us if deadline_us is None else min(deadline_us, transaction.expires_us)
         await request.service.replica_set.wait(request.member, until_us)
         await request.come_back()
-        request.check_deadline()
+        if interruptible:
+            request.check_deadline()
 
 
 async def ensure_collection(request: Request, namespace: str) -> None:
