@@ -17,6 +17,8 @@ from rich.console import Console
 
 import harness
 from harness.cli.doctor_command import doctor
+from harness.cli.explore_command import explore
+from harness.cli.fuzz_command import fuzz
 from harness.cli.prove_command import prove
 from harness.cli.replay_command import replay
 from harness.cli.run_command import run
@@ -54,7 +56,7 @@ def make_app() -> cyclopts.App:
         result_action="return_value",
     )
     app.command(run, help_epilogue=f"{names_epilogue()}\n\n{EPILOGUE}")
-    for command in (replay, shrink, prove, scenarios, check, report, runs, new, clean, doctor, serve):
+    for command in (explore, fuzz, replay, shrink, prove, scenarios, check, report, runs, new, clean, doctor, serve):
         app.command(command)
     return app
 

@@ -215,7 +215,7 @@ class _Search:
         if keys is None or not self.program.requirements <= keys.keeps:
             self._give_up_hashing("the program does not tell its states apart" if keys is None else "")
             return False
-        key = keys.key("")
+        key = keys.key(kernel.current.name if self.bounds.told_apart_by_task else "")
         spent = self.bounds.spent(used)
         before = self.seen.get(key)
         if before is None:

@@ -6,14 +6,17 @@ campaign has not written is done again; files of several shards merge into one.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from harness.errors import HarnessError, UsageError
@@ -109,23 +112,44 @@ class _Campaign:
         self._position = 0
         self._seconds_each = 0.0
         self._done = 0
+        self._interrupted = False
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Take an interrupt of the keyboard as a wish to end, so that no chunk is lost halfway; a second one raises."""
+
+        def note(_signal: int, _frame: FrameType | None) -> None:
+            self._interrupted = True
+            signal.signal(signal.SIGINT, before)
+
+        before = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread():
+            # Only the main thread is interrupted, and only it may say how.
+            yield
+            return
+        signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    @property
+    def _ends(self) -> bool:
+        return self._interrupted or self._stop()
 
     def run(self, jobs: int) -> SpreadResult:
         began = time.monotonic()
         resumed = self._resume()
-        interrupted = False
-        try:
+        with self._interruptible():
             if jobs == 1:
                 self._run_here()
             else:
                 self._run_in_processes(jobs)
-        except KeyboardInterrupt:
-            interrupted = True
         return SpreadResult(
             total=len(self._indexes),
             done=self._done,
             resumed=resumed,
-            interrupted=interrupted,
+            interrupted=self._interrupted,
             seconds=time.monotonic() - began,
         )
 
@@ -140,7 +164,7 @@ class _Campaign:
         return self._done
 
     def _run_here(self) -> None:
-        while (indexes := self._next_chunk(1)) and not self._stop():
+        while not self._ends and (indexes := self._next_chunk(1)):
             self._take(indexes, *_perform(self._task, indexes))
 
     def _run_in_processes(self, jobs: int) -> None:
@@ -150,11 +174,14 @@ class _Campaign:
         running: dict[Future[tuple[list[Any], float]], list[int]] = {}
         try:
             while True:
-                while len(running) < jobs * _CHUNKS_PER_JOB and not self._stop():
+                while len(running) < jobs * _CHUNKS_PER_JOB and not self._ends:
                     indexes = self._next_chunk(jobs)
                     if not indexes:
                         break
                     running[pool.submit(_perform_there, indexes)] = indexes
+                if self._ends:
+                    for future in [future for future in running if future.cancel()]:
+                        del running[future]
                 if not running:
                     break
                 self._take_ended(running, wait(running, return_when=FIRST_COMPLETED).done)
@@ -162,10 +189,6 @@ class _Campaign:
             raise HarnessError(
                 "a process of the campaign died", next_step="look for lack of memory; start again, what is done is kept"
             ) from error
-        except KeyboardInterrupt:
-            pool.shutdown(wait=True, cancel_futures=True)
-            self._take_ended(running, [future for future in running if future.done() and not future.cancelled()])
-            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -22,6 +22,14 @@ from harness.backends.driver.cursor import CommandCursor, Cursor
 from harness.backends.driver.database import Database
 from harness.backends.driver.session import Session
 from harness.interfaces import pattern_api
+from harness.sim.driver.change_stream import ChangeStream as SimulatedChangeStream
+from harness.sim.driver.client import Client as SimulatedClient
+from harness.sim.driver.collection import Collection as SimulatedCollection
+from harness.sim.driver.command_cursor import CommandCursor as SimulatedCommandCursor
+from harness.sim.driver.cursor import Cursor as SimulatedCursor
+from harness.sim.driver.database import Database as SimulatedDatabase
+from harness.sim.driver.options import NOT_OFFERED
+from harness.sim.driver.session import Session as SimulatedSession
 
 PAIRS = {
     "Client": (pattern_api.Client, Client, AsyncMongoClient),
@@ -31,6 +39,15 @@ PAIRS = {
     "CommandCursor": (pattern_api.CommandCursor, CommandCursor, AsyncCommandCursor),
     "Session": (pattern_api.Session, Session, AsyncClientSession),
     "ChangeStream": (pattern_api.ChangeStream, ChangeStream, AsyncChangeStream),
+}
+SIMULATED = {
+    "Client": SimulatedClient,
+    "Database": SimulatedDatabase,
+    "Collection": SimulatedCollection,
+    "Cursor": SimulatedCursor,
+    "CommandCursor": SimulatedCommandCursor,
+    "Session": SimulatedSession,
+    "ChangeStream": SimulatedChangeStream,
 }
 SPECIAL = {"__getitem__", "__getattr__", "__aenter__", "__aexit__", "__aiter__", "__anext__", "__bool__"}
 HARNESS_OWN = {("Client", "close_now")}
@@ -43,11 +60,16 @@ def _members(kind):
     return sorted(names)
 
 
+SIDES = {
+    title: {"protocol": protocol, "driver": driver, "simulator": SIMULATED[title]}
+    for title, (protocol, driver, _) in PAIRS.items()
+}
 OURS = [
     (title, side, name)
-    for title, (protocol, driver, _) in PAIRS.items()
-    for side, kind in (("protocol", protocol), ("driver", driver))
-    for name in _members(kind)
+    for title, sides in SIDES.items()
+    for side, kind in sides.items()
+    # The simulator's objects have members for each other's use: of them those that a pattern sees are compared.
+    for name in _members(sides["protocol"] if side == "simulator" else kind)
     if (title, name) not in HARNESS_OWN
 ]
 
@@ -59,8 +81,8 @@ def _parameters(function):
 @pytest.mark.parametrize(("title", "side", "name"), OURS, ids=str)
 def test_member_is_pymongos(title, side, name):
     """Each public member exists in PyMongo with the same parameters, kinds, defaults and coroutine-ness."""
-    protocol, driver, theirs = PAIRS[title]
-    our_member = inspect.getattr_static(protocol if side == "protocol" else driver, name)
+    theirs = PAIRS[title][2]
+    our_member = inspect.getattr_static(SIDES[title][side], name)
     their_member = inspect.getattr_static(theirs, name)
     assert inspect.isfunction(our_member) == inspect.isfunction(their_member)
     if inspect.isfunction(our_member):
@@ -73,6 +95,20 @@ def test_driver_offers_the_whole_protocol(title):
     """Whatever the protocol names, a handle on real servers has."""
     protocol, driver, _ = PAIRS[title]
     assert set(_members(protocol)) <= set(_members(driver))
+
+
+@pytest.mark.parametrize("title", PAIRS)
+def test_simulator_offers_the_whole_protocol(title):
+    """Whatever the protocol names, a simulated object has."""
+    assert set(_members(PAIRS[title][0])) <= set(_members(SIMULATED[title]))
+
+
+@pytest.mark.parametrize("title", NOT_OFFERED)
+def test_simulator_knows_what_the_protocol_leaves_out(title):
+    """What PyMongo has and the protocol has not is refused as a name of a part, as on real servers."""
+    protocol, _, theirs = PAIRS[title]
+    public = {name for name in dir(theirs) if not name.startswith("_")}
+    assert NOT_OFFERED[title] == public - set(dir(protocol))
 
 
 @pytest.mark.parametrize(

@@ -115,19 +115,20 @@ class Side:
 
 def shown(result):
     """Return a result as it can be compared."""
-    if isinstance(result, UpdateResult | DeleteResult):
-        return type(result).__name__, result.acknowledged, plain(result.raw_result)
-    if isinstance(result, InsertOneResult):
-        return "InsertOneResult", result.acknowledged, plain(result.inserted_id)
-    if isinstance(result, InsertManyResult):
-        return "InsertManyResult", result.acknowledged, plain(result.inserted_ids)
-    if isinstance(result, BulkWriteResult):
-        return "BulkWriteResult", result.acknowledged, plain(result.bulk_api_result)
+    for kind, name in RESULTS:
+        if isinstance(result, kind):
+            return type(result).__name__, result.acknowledged, plain(getattr(result, name))
     if hasattr(result, "find_one"):
         return "Collection", result.full_name
-    if hasattr(result, "alive"):
-        return "Cursor", result.alive
-    return plain(result)
+    return ("Cursor", result.alive) if hasattr(result, "alive") else plain(result)
+
+
+RESULTS = [
+    (UpdateResult | DeleteResult, "raw_result"),
+    (InsertOneResult, "inserted_id"),
+    (InsertManyResult, "inserted_ids"),
+    (BulkWriteResult, "bulk_api_result"),
+]
 
 
 def on_pymongo(calls, connection, settings, name):
@@ -149,6 +150,7 @@ def on_pymongo(calls, connection, settings, name):
         finally:
             admin.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
             client.close_now()
+            admin.admin.command("killAllSessions", [])
             admin.drop_database(name)
     return side.outcomes, recorder.end(), replies.answers
 
@@ -602,7 +604,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("settings", ["", "retry=none"])
-@pytest.mark.parametrize("times, data", FAILURES.values(), ids=FAILURES)
+@pytest.mark.parametrize(("times", "data"), FAILURES.values(), ids=FAILURES)
 def test_failures_of_writes(connection, times, data, settings):
     """What is repeated, with which number, and which error is raised in the end, is the same for every write."""
 
@@ -634,7 +636,7 @@ def test_failures_of_writes(connection, times, data, settings):
 
 @pytest.mark.parametrize("settings", ["", "retry=none"])
 @pytest.mark.parametrize(
-    "times, data",
+    ("times", "data"),
     [
         pytest.param(1, {"closeConnection": True}, id="one broken connection"),
         pytest.param(2, {"closeConnection": True}, id="two broken connections"),
@@ -681,7 +683,7 @@ def test_failures_of_reads(connection, times, data, settings):
 
 @pytest.mark.parametrize("command", ["find", "insert", "commitTransaction", "abortTransaction"])
 @pytest.mark.parametrize(
-    "times, data",
+    ("times", "data"),
     [
         pytest.param(1, {"closeConnection": True}, id="one broken connection"),
         pytest.param(2, {"closeConnection": True}, id="two broken connections"),
@@ -822,7 +824,7 @@ def test_refused_arguments(connection):
             lambda: database[""],
             lambda: client["a b"],
             lambda: client[""],
-            lambda: client.get_database(),
+            client.get_database,
             lambda: database[5],
             lambda: client.start_session(causal_consistency=True, snapshot=True),
             lambda: client.start_session(default_transaction_options=5),

@@ -7,7 +7,7 @@ and the types of its numbers. An error is its code.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,10 +179,7 @@ class Engine:
             partial=options.get("partialFilterExpression"),
         )
         held: set[Any] = set()
-        verdicts: list[Any] = []
-        for document in map(values.normalise, documents):
-            verdicts.append(self._insert(index, document, held))
-        return verdicts
+        return [self._insert(index, values.normalise(document), held) for document in documents]
 
     def _insert(self, index: unique.IndexDefinition, document: values.Document, held: set[Any]) -> Any:
         try:
@@ -227,3 +224,23 @@ def _answer(run: Callable[[], Any]) -> Answer:
         return Answer(error=error.code)
     except UnsupportedOperator as error:
         return Answer(error=f"unsupported {error.operator}")
+
+
+def mismatches(questions: Iterable[tuple[str, Answer, Answer]]) -> str:
+    """Return the questions that the two answered differently, as text for a failed test; empty if there are none."""
+    wrong = [(question, real, simulated) for question, real, simulated in questions if real != simulated]
+    parts = [
+        f"{question}\n   mongod    {_shown(real)}\n   simulated {_shown(simulated)}"
+        for question, real, simulated in wrong
+    ]
+    return "\n".join(parts)
+
+
+def _shown(answer: Answer) -> str:
+    return f"error {answer.error}" if answer.error is not None else repr(_decoded(answer.value))
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return bson.decode(value)
+    return [_decoded(item) for item in value] if isinstance(value, list | tuple) else value

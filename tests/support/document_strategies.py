@@ -1,6 +1,7 @@
 """Hypothesis strategies of small documents, filters, sorts, projections and updates of mixed types.
 
-Names and values come from small pools, so that a filter often meets a document and an update often meets what the last
+Names and values come from small pools,
+    so that a filter often meets a document and an update often meets what the last
 one left.
 """
 
@@ -10,7 +11,11 @@ import datetime
 from typing import Any
 
 from bson import Binary, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from document_engines import UpdateCase
 from hypothesis import strategies as st
+
+NEW_DATE = datetime.datetime(2026, 1, 1)  # noqa: DTZ001 - stored dates are naive UTC
+OLD_DATE = datetime.datetime(1969, 1, 1)  # noqa: DTZ001 - stored dates are naive UTC
 
 NAMES = st.sampled_from(["a", "b", "c"])
 PATHS = st.sampled_from(
@@ -18,9 +23,10 @@ PATHS = st.sampled_from(
 )
 SCALARS = st.sampled_from(
     [
-        None, 0, 1, 2, -1, 5, 1.0, 2.5, -0.0, float("nan"), float("inf"), Int64(1), Int64(7), 2**40, 2**31 - 1, Decimal128("1"),
+        None, 0, 1, 2, -1, 5, 1.0, 2.5, -0.0, float("nan"), float("inf"), Int64(1), Int64(7), 2**40, 2**31 - 1,
+            Decimal128("1"),
         Decimal128("2.5"), Decimal128("NaN"), "", "a", "b", "ab", "B", True, False, b"x", Binary(b"x", 4),
-        ObjectId("65e1c4a2b3c4d5e6f7a8b9c1"), datetime.datetime(2026, 1, 1), datetime.datetime(1969, 1, 1),  # noqa: DTZ001
+        ObjectId("65e1c4a2b3c4d5e6f7a8b9c1"), NEW_DATE, OLD_DATE,
         Timestamp(5, 1), MinKey(), MaxKey(), Regex("a"),
     ]
 )  # fmt: skip
@@ -92,9 +98,7 @@ def sorts() -> st.SearchStrategy[dict[str, int]]:
 def projections() -> st.SearchStrategy[dict[str, Any]]:
     """Return projections, some of them refused by mongod."""
     flags = st.dictionaries(PATHS, st.sampled_from([0, 1]), min_size=1, max_size=3)
-    same = st.builds(
-        lambda paths, flag: dict.fromkeys(paths, flag), st.lists(PATHS, min_size=1, max_size=3), st.sampled_from([0, 1])
-    )
+    same = st.builds(dict.fromkeys, st.lists(PATHS, min_size=1, max_size=3), st.sampled_from([0, 1]))
     special = st.sampled_from(
         [
             {"$slice": 1},
@@ -190,3 +194,21 @@ def updates() -> st.SearchStrategy[dict[str, Any]]:
     """Return updates by operators and, less often, replacements."""
     replacements = st.one_of(documents(), documents().map(lambda document: {**document, "_id": 1}))
     return st.one_of(operator_updates(), operator_updates(), operator_updates(), replacements)
+
+
+ARRAY_FILTERS = st.sampled_from([({"x": 1},), ({"x.b": {"$gt": 0}},), ({"x": {"$gte": 1}},), ()])
+
+
+@st.composite
+def update_cases(draw: st.DrawFn, *, upsert: bool) -> UpdateCase:
+    """Return updates of a random document; with ``upsert`` of none as well."""
+    document = draw(st.one_of(st.none(), documents()) if upsert else documents())
+    change = draw(updates())
+    wants_filters = any("$[x]" in path for fields in change.values() if isinstance(fields, dict) for path in fields)
+    return UpdateCase(
+        None if document is None else {"_id": 1, **document},
+        draw(st.one_of(st.just({}), filters(1))),
+        change,
+        draw(ARRAY_FILTERS) if wants_filters else (),
+        upsert,
+    )

@@ -35,8 +35,11 @@ Step = Callable[[State], Iterator[tuple[State, object]]]
 BEGIN: State = (Node(role="primary"), Node(), Node())
 
 
-def outcomes(steps: list[Step]) -> set[Outcome]:
-    """Return every outcome that a script of steps can have."""
+def outcomes(steps: list[Step], *, knows_ahead: bool = True) -> set[Outcome]:
+    """Return every outcome that a script of steps can have.
+
+    ``knows_ahead``: a member may know a commit point beyond what it has applied, as the term check allows.
+    """
     reached: dict[tuple[State, Outcome], None] = {(BEGIN, ()): None}
     for step in steps:
         following: dict[tuple[State, Outcome], None] = {}
@@ -44,19 +47,19 @@ def outcomes(steps: list[Step]) -> set[Outcome]:
         for state, outcome in reached:
             by_outcome.setdefault(outcome, set()).add(state)
         for outcome, states in by_outcome.items():
-            for state in _closure(states):
+            for state in _closure(states, knows_ahead=knows_ahead):
                 for after, seen in step(state):
                     following[after, outcome if seen is None else (*outcome, seen)] = None
         reached = following
     return {outcome for _, outcome in reached}
 
 
-def _closure(states: set[State]) -> set[State]:
+def _closure(states: set[State], *, knows_ahead: bool) -> set[State]:
     found = set(states)
     pending = list(states)
     while pending:
         state = pending.pop()
-        for after in _internal(state):
+        for after in _internal(state, knows_ahead=knows_ahead):
             if after not in found:
                 found.add(after)
                 pending.append(after)
@@ -80,7 +83,7 @@ def _sources(state: State, number: int) -> list[int]:
     return [n for n in range(3) if n != number and _linked(state, number, n)]
 
 
-def _internal(state: State) -> Iterator[State]:
+def _internal(state: State, *, knows_ahead: bool) -> Iterator[State]:
     for number, node in enumerate(state):
         if not node.up:
             continue
@@ -91,10 +94,10 @@ def _internal(state: State) -> Iterator[State]:
             if commit is not None:
                 yield _replace(state, number, commit=commit)
             continue
-        yield from _follow(state, number)
+        yield from _follow(state, number, knows_ahead=knows_ahead)
 
 
-def _follow(state: State, number: int) -> Iterator[State]:
+def _follow(state: State, number: int, *, knows_ahead: bool) -> Iterator[State]:
     node = state[number]
     for source in _sources(state, number):
         log = state[source].log
@@ -104,7 +107,7 @@ def _follow(state: State, number: int) -> Iterator[State]:
             yield _replace(state, number, log=log[: len(node.log) + 1])
         if state[source].role == "primary":
             known = state[source].commit
-            of_same_term = log[known - 1][0] == node.log[-1][0]
+            of_same_term = knows_ahead and log[known - 1][0] == node.log[-1][0]
             if node.commit < (known if of_same_term else min(known, len(node.log))):
                 yield _replace(state, number, commit=node.commit + 1)
 
@@ -166,7 +169,7 @@ def isolate(number: int) -> Step:
     return _always(lambda state: _replace(state, number, isolated=True))
 
 
-def lag(number: int, *, on: bool) -> Step:
+def lag(number: int, on: bool) -> Step:
     """Hold back a member's replication, or let it go on."""
     return _always(lambda state: _replace(state, number, lagged=on))
 
@@ -262,3 +265,17 @@ def _always(act: Callable[[State], State]) -> Step:
         yield act(state), None
 
     return step
+
+
+STEPS: dict[str, Callable[..., Step]] = {
+    "write": write,
+    "acknowledge": acknowledge,
+    "read": read,
+    "isolate": isolate,
+    "rejoin": rejoin,
+    "lag": lag,
+    "kill": kill,
+    "restart": restart,
+    "elect": elect,
+    "roll_back": roll_back,
+}

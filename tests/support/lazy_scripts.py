@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -162,3 +163,71 @@ _STEPS: dict[str, Any] = {
     "elect": _elect,
     "roll_back": _roll_back,
 }
+
+
+def random_script(chance: random.Random) -> Script:
+    """Return a script that both sides can play: at most one failover, no wait for a majority that is not there."""
+    script: Script = []
+    away: dict[int, str] = {}
+    lagged: list[int] = []
+    for _ in range(chance.randint(5, 9)):
+        names = _possible(script, away, lagged)
+        name = chance.choice(names)
+        if name == "write":
+            script.append(("write", 0, 1 + _count(script, "write")))
+        elif name == "acknowledge":
+            script.append(("acknowledge", 0))
+        elif name == "read":
+            script.append(_random_read(chance, [n for n in range(3) if away.get(n) != "kill"]))
+        elif name in ("isolate", "kill"):
+            number = chance.randrange(3)
+            away[number] = name
+            script.append((name, number))
+            if number == 0:
+                return script + _failover(chance, away, lagged)
+        elif name == "lag":
+            lagged.append(chance.choice((1, 2)))
+            script.append(("lag", lagged[0], True))
+        elif name == "go on":
+            script.append(("lag", lagged.pop(), False))
+        else:
+            number = next(iter(away))
+            script.append(("restart" if away.pop(number) == "kill" else "rejoin", number))
+    return script
+
+
+def _possible(script: Script, away: dict[int, str], lagged: list[int]) -> list[str]:
+    names = ["write"] * 3 if _count(script, "write") < 2 else []
+    if any(n not in away and n not in lagged for n in (1, 2)):
+        names += ["acknowledge"] * 2
+    if _count(script, "read") < 5:
+        names += ["read"] * 4
+    names += ["come back"] if away else ["isolate", "kill"]
+    return [*names, "go on" if lagged else "lag"]
+
+
+def _failover(chance: random.Random, away: dict[int, str], lagged: list[int]) -> Script:
+    script: Script = []
+    others = [1, 2]
+    if away == {0: "isolate"} and chance.random() < 0.4:
+        script.append(("write", 0, 9))
+    if chance.random() < 0.5:
+        script.append(_random_read(chance, others))
+    script.append(("elect",))
+    script += [_random_read(chance, others) for _ in range(chance.randint(0, 3))]
+    if chance.random() < 0.6:
+        script.append(("restart" if away[0] == "kill" else "rejoin", 0))
+        if chance.random() < 0.5:
+            script.append(_random_read(chance, [0]))
+        if not lagged:
+            script.append(("roll_back", 0))
+            script.append(_random_read(chance, [0]))
+    return script
+
+
+def _random_read(chance: random.Random, members: list[int]) -> tuple[Any, ...]:
+    return ("read", chance.choice(members), chance.choice(("local", "majority")))
+
+
+def _count(script: Script, name: str) -> int:
+    return sum(step[0] == name for step in script)

@@ -6,6 +6,7 @@ states, and is small enough that its optimum is known.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -461,3 +462,17 @@ def lease(seed: int, clients: int = 3, transactions: int = 3) -> Lease:
 def hashed(seed: int) -> Hashed:
     """Return the program of a seed."""
     return Hashed(2, 1, seed=seed)
+
+
+class HashSeed(Counter):
+    """Its digest is the hash seed of its process."""
+
+    def execute(self, workload: Workload, strategy: Strategy, *, keep_events: bool = False) -> Execution:
+        """Execute nothing."""
+        digest = os.environ.get("PYTHONHASHSEED", "random")
+        return Execution(deviations=(), digest=digest, decisions=0, steps=0, status="holds")
+
+
+def hash_seed(seed: int) -> HashSeed:
+    """Return the program of a seed."""
+    return HashSeed()

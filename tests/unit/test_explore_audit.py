@@ -46,6 +46,15 @@ def test_a_walk_through_a_set_is_found_and_located() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("own", ["1", "2", "5"])
+def test_the_fresh_process_has_another_hash_seed(own: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever hash seed this process has, the other has a different one, and the same each time."""
+    monkeypatch.setenv("PYTHONHASHSEED", own)
+    result = audit(sampling("hash_seed"), {1: own})
+    assert [difference.digest for difference in result.differences] == ["2" if own == "1" else "1"]
+
+
+@pytest.mark.slow
 def test_a_digest_that_this_process_does_not_repeat_is_told() -> None:
     """Where the run depends on what ran before it, the audit says that."""
     leases = sampling("lease")

@@ -70,7 +70,7 @@ class TwoWays(Counter):
             halves = [run.kernel.choose("shape", ("none", "half")) for _ in range(2)]
             run.documents["b"] = 1 + bool(bump or all(halves))
         await super().perform(run, client, call)
-        if run.documents["b"] == 2:
+        if run.documents["b"] == 2 and len(run.operations) < 2:
             run.documents["c"] += run.kernel.choose("fault", ("none", "bump"))
         return True
 

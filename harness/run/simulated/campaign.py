@@ -1,27 +1,40 @@
-"""A simulated campaign: many seeds of each cell, judged; findings and a sample kept whole, the rest as a line each."""
+"""A simulated campaign: many seeds of each cell, judged; findings and a sample kept whole, the rest as a line each.
+
+Seeds are spread over processes. A worker returns what a seed came to; runs that are kept are made again here from their
+seeds, which must give the same digest. A part of the seeds is audited in a fresh process under another hash seed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import gc
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from harness import store
-from harness.journal import ENCODER
+from harness.errors import HarnessError
+from harness.explore.audit import audit, is_audited
+from harness.explore.results import Header, ResultFile
+from harness.explore.spread import Shard, spread
 from harness.result import CellResult, SeedResult
 from harness.run.judge import CellTally, conclude
 from harness.run.simulated.cell import SimulatedCell
+from harness.run.simulated.findings import Finding, Findings
+from harness.run.simulated.program import arguments_of
 from harness.run.simulated.seeds import SeedRunner, keep, replay_command
 from harness.scenario.describe import describe_scenario
 from harness.scenario.record import Expected
 from harness.seed import derive
 
-FINDINGS_KEPT = 3
-"""Findings of one cell and set of anomalies whose whole record is kept."""
 UNKNOWNS_KEPT = 3
-SEEDS = "seeds.jsonl"
+FINDINGS_KEPT = 3
+"""Findings of one cell with the same kinds of anomaly whose whole record is kept."""
+AUDITED_MOST = 500
+"""Seeds of one cell that are audited at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +47,12 @@ class SimulatedPlan:
     seed: int
     seeds: int
     jobs: int = 1
+    shard: Shard = field(default_factory=Shard)
     until_violated: bool = False
     against_expected: bool = False
+    shrink_findings: bool = False
+    """Whether findings are shrunk, and told apart by what they have come to."""
+    strategy: str = ""
 
     @property
     def directory(self) -> Path:
@@ -56,9 +73,15 @@ class SimulatedCampaign:
     finished: Callable[[CellResult, int], None]
     progress: Callable[[SimulatedCell, int, int, CellTally], None]
     results: list[CellResult] = field(default_factory=list, init=False)
+    interrupted: bool = field(default=False, init=False)
+    findings: list[Finding] = field(default_factory=list, init=False)
+    """What findings came to, where they are shrunk: each bug once."""
 
     def run(self) -> tuple[CellResult, ...]:
-        """Judge every cell and return the results in the order of the plan."""
+        """Judge every cell and return the results in the order of the plan; those that were finished, if interrupted.
+
+        Raises HarnessError where a seed does not come out the same in another process.
+        """
         plan = self.plan
         for cell, _ in plan.cells:
             copy = plan.directory / store.SCENARIOS / f"{cell.scenario.name}.py"
@@ -66,6 +89,8 @@ class SimulatedCampaign:
             store.write_scenario(plan.directory, describe_scenario(cell.scenario))
         for cell, expected in plan.cells:
             result = self._listed_only(cell, expected) or self._judge(cell, expected)
+            if result is None:
+                break
             self.results.append(result)
             store.write_cells(plan.directory, self.results)
             self.finished(result, len(self.results))
@@ -77,24 +102,102 @@ class SimulatedCampaign:
         tally = CellTally(not_applicable=expected.why or "declared so by the scenario")
         return conclude(cell.name, tally, expected)
 
-    def _judge(self, cell: SimulatedCell, expected: Expected | None) -> CellResult:
-        runner = SeedRunner(cell=cell)
-        keeper = Keeper(root=self.plan.root, campaign=self.plan.campaign, runner=runner)
-        tally = CellTally()
-        lines: list[bytes] = []
-        for done, result in enumerate(self._simulate(runner), start=1):
-            kept = keeper.consider(result)
-            lines.append(ENCODER.encode(kept))
-            tally = tally.plus(tally_seed(cell, kept))
-            self.progress(cell, done, self.plan.seeds, tally)
-            if self.plan.until_violated and tally.violated:
-                break
-        store.write_bytes(keeper.directory / SEEDS, b"\n".join(lines) + b"\n")
-        return conclude(cell.name, tally, expected)
+    def _judge(self, cell: SimulatedCell, expected: Expected | None) -> CellResult | None:
+        judging = CellJudging(plan=self.plan, cell=cell, progress=self.progress)
+        if not judging.run():
+            self.interrupted = True
+            return None
+        if judging.keeper.findings is not None:
+            self.findings += judging.keeper.findings.by_key.values()
+        return conclude(cell.name, judging.tally, expected)
 
-    def _simulate(self, runner: SeedRunner) -> Iterator[SeedResult]:
-        for number in range(self.plan.seeds):
-            yield runner.judge(seed_number(self.plan.seed, number)).result()
+
+@dataclass(kw_only=True)
+class CellJudging:
+    """The seeds of one cell."""
+
+    plan: SimulatedPlan
+    cell: SimulatedCell
+    progress: Callable[[SimulatedCell, int, int, CellTally], None]
+    tally: CellTally = field(default_factory=CellTally, init=False)
+    audited: dict[int, str] = field(default_factory=dict, init=False)
+    _early: dict[int, SeedResult] = field(default_factory=dict, init=False)
+    _indexes: Iterator[int] = field(init=False)
+    runner: SeedRunner = field(init=False)
+    keeper: Keeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._indexes = iter(self.plan.shard.indexes(self.plan.seeds))
+        strategy = {"strategy": self.plan.strategy} if self.plan.strategy else {}
+        self.runner = SeedRunner(cell=self.cell, **strategy)
+        self.keeper = Keeper(
+            root=self.plan.root,
+            campaign=self.plan.campaign,
+            runner=self.runner,
+            findings=Findings(runner=self.runner, root=self.plan.root, campaign=self.plan.campaign)
+            if self.plan.shrink_findings
+            else None,
+        )
+
+    def run(self) -> bool:
+        """Simulate and judge the seeds that are not done yet; return False where the user stopped it.
+
+        Raises HarnessError where a seed does not come out the same in another process.
+        """
+        # Learnt before the processes part, so that they share it; and nothing of it is looked at again by collections.
+        _ = self.runner.profile
+        gc.collect()
+        gc.freeze()
+        try:
+            done = spread(
+                self._simulate,
+                self.plan.seeds,
+                jobs=self.plan.jobs,
+                shard=self.plan.shard,
+                file=self._file(),
+                on_results=self._take,
+                stop=lambda: self.plan.until_violated and bool(self.tally.violated),
+            )
+        finally:
+            gc.unfreeze()
+        if done.interrupted:
+            return False
+        self._audit()
+        return True
+
+    def _simulate(self, number: int) -> SeedResult:
+        return self.runner.judge(seed_number(self.plan.seed, number)).result()
+
+    def _file(self) -> ResultFile:
+        plan = self.plan
+        identity: dict[str, Any] = {"seed": plan.seed, "strategy": self.runner.strategy, **arguments_of(self.cell)}
+        header = Header(identity=identity, total=plan.seeds, shard=str(plan.shard))
+        name = "seeds.jsonl" if plan.shard.count == 1 else f"seeds-{plan.shard.number}-of-{plan.shard.count}.jsonl"
+        return ResultFile(self.keeper.directory / name, header, SeedResult)
+
+    def _take(self, results: Sequence[tuple[int, SeedResult]]) -> None:
+        # Processes end out of turn; what is kept and told must not depend on that.
+        self._early.update(results)
+        for number in self._indexes:
+            result = self._early.pop(number, None)
+            if result is None:
+                self._indexes = itertools.chain((number,), self._indexes)
+                break
+            kept = self.keeper.consider(result)
+            self.tally = self.tally.plus(tally_seed(self.cell, kept))
+            if is_audited(result.seed) and len(self.audited) < AUDITED_MOST:
+                self.audited[result.seed] = result.digest
+        self.progress(self.cell, self.tally.count, len(self.plan.shard.indexes(self.plan.seeds)), self.tally)
+
+    def _audit(self) -> None:
+        if not self.audited:
+            return
+        outcome = audit(self.runner.sampling(), self.audited)
+        if not outcome.passed:
+            raise HarnessError(
+                f"{self.cell.name.label()}: {outcome.differences[0].describe()}",
+                next_step="look in the scenario for what depends on more than the seed: sets, hashes, the clock",
+            )
 
 
 @dataclass(kw_only=True)
@@ -104,7 +207,8 @@ class Keeper:
     root: Path
     campaign: str
     runner: SeedRunner
-    findings: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
+    findings: Findings | None = None
+    by_kinds: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
     unknowns: int = field(default=0, init=False)
     runs: int = field(default=0, init=False)
 
@@ -115,25 +219,35 @@ class Keeper:
         return self.root / self.campaign / cell.backend / cell.scenario / cell.variant / cell.setting / cell.fault
 
     def consider(self, result: SeedResult) -> SeedResult:
-        """Return the result, with the id of the run if its record was kept."""
+        """Return the result, with the id of the run if its record was kept.
+
+        Raises HarnessError where the run does not come out as it did.
+        """
         if not self._wanted(result):
             return result
         self.runs += 1
         run_id = f"{self.campaign}-{self._cell_id()}-{self.runs:03d}"
         judged = self.runner.judge(result.seed)
-        keep(self.root, self.campaign, self.runner.cell, judged, run_id)
-        return msgspec.structs.replace(result, run=run_id)
+        if judged.digest != result.digest:
+            raise HarnessError(
+                f"seed {result.seed} of {self.runner.cell.name.label()} came out otherwise when it was done again",
+                next_step="look in the scenario for what depends on more than the seed: sets, hashes, the clock",
+            )
+        facts = keep(self.root, self.campaign, self.runner.cell, judged, run_id)
+        signature = ""
+        if self.findings is not None and result.status == "violated":
+            signature = self.findings.shrink(store.run_directory(self.root, facts))
+        return msgspec.structs.replace(result, run=run_id, signature=signature)
 
     def _cell_id(self) -> str:
-        label = self.runner.cell.name.label()
-        return f"{derive(0, label):08x}"[:6]
+        return f"{derive(0, self.runner.cell.name.label()):08x}"[:6]
 
     def _wanted(self, result: SeedResult) -> bool:
         if result.status == "violated":
             kinds = tuple(sorted(result.kinds))
-            self.findings[kinds] = self.findings.get(kinds, 0) + 1
-            return self.findings[kinds] <= FINDINGS_KEPT
-        if result.status == "unknown":
+            self.by_kinds[kinds] = self.by_kinds.get(kinds, 0) + 1
+            return self.by_kinds[kinds] <= FINDINGS_KEPT
+        if result.status == "unknown" and result.reasons:
             self.unknowns += 1
             return self.unknowns <= UNKNOWNS_KEPT
         return self.runs == 0
@@ -152,8 +266,3 @@ def tally_seed(cell: SimulatedCell, result: SeedResult) -> CellTally:
         not_applicable=result.not_applicable,
         telling=replay_command(cell, result.seed),
     )
-
-
-def read_seeds(directory: Path) -> Iterable[SeedResult]:
-    """Return the lines of a cell's ``seeds.jsonl``."""
-    return (msgspec.json.decode(line, type=SeedResult) for line in (directory / SEEDS).read_bytes().splitlines())

@@ -38,6 +38,8 @@ class SimulatedCell:
     members: int = 3
     strikes: int = 2
     defects: Defects = field(default_factory=Defects)
+    check_invariants: bool = True
+    """Off only where a wrong server is to be caught by what its clients see."""
 
     @property
     def scenario(self) -> Scenario:
@@ -100,6 +102,7 @@ class SimulatedCell:
             groups=self.groups,
             journal_default=self.settings.journal_default is not False,
             defects=self.defects,
+            check_invariants=self.check_invariants,
         )
 
     @staticmethod

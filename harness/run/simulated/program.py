@@ -100,7 +100,9 @@ def _simulator(arguments: tuple[tuple[str, Any], ...]) -> Simulator:
     named = dict(arguments)
     fault = named.pop("fault")
     loaded = load_scenario(named.pop("scenario"))
-    return Simulator(cell=SimulatedCell(loaded=loaded, faults=() if fault == "none" else tuple(fault.split("+")), **named))
+    return Simulator(
+        cell=SimulatedCell(loaded=loaded, faults=() if fault == "none" else tuple(fault.split("+")), **named)
+    )
 
 
 def program_source(program: SeedProgram) -> str:

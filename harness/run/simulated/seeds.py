@@ -14,13 +14,14 @@ import pymongo
 import harness
 from harness.explore.profile import Profile
 from harness.explore.program import Workload
+from harness.explore.source import ProgramSource, Sampling
 from harness.explore.strategies import STRATEGIES, learn_profile, make_strategy
 from harness.facts import RunFacts, SimulationFacts
 from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.execute import Simulator, draw_workload
 from harness.run.simulated.judged import JudgedRun, facts_of, judge_execution
 from harness.run.simulated.keep import calls_of, choices_of, keep_run
-from harness.run.simulated.program import SeedProgram
+from harness.run.simulated.program import SeedProgram, arguments_of, make_program
 
 DEFAULT_STRATEGY = next(iter(STRATEGIES))
 PROFILE_SEED = 0
@@ -47,6 +48,13 @@ class SeedRunner:
     def strikes(self) -> int:
         """How often faults may strike in a run."""
         return self.cell.strikes if self.cell.faults else 0
+
+    def sampling(self) -> Sampling:
+        """Return how a fresh process does the same."""
+        source = ProgramSource(
+            factory=f"{make_program.__module__}:{make_program.__name__}", arguments=dict(arguments_of(self.cell))
+        )
+        return Sampling(source=source, strategy=self.strategy, profile=self.profile, strikes=self.strikes)
 
     def judge(self, seed: int, *, keep_events: bool = False) -> JudgedRun:
         """Simulate the run of a seed and judge it."""

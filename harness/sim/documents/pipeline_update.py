@@ -25,8 +25,7 @@ def compile_pipeline_update(pipeline: Sequence[Mapping[str, Any]], environment: 
     """Return an update's pipeline as a function of the document, which leaves the rules of ``_id`` to its caller.
 
     Arguments: ``pipeline`` is normalised; ``environment`` holds the clock and the update's constants.
-    Raises DocumentError: 72 for a stage that updates may not have, 53 (from the function) for an ``_id`` that is an
-    array or a regular expression, else mongod's code of the stage.
+    Raises DocumentError: 72 for a stage that updates may not have, else mongod's code of the stage.
     """
     stages: list[TransformStage] = []
     for specification in pipeline:
@@ -35,16 +34,7 @@ def compile_pipeline_update(pipeline: Sequence[Mapping[str, Any]], environment: 
         if compile_stage is None:
             raise DocumentError(INVALID_OPTIONS, f"{name} is not allowed to be used within an update")
         stages.append(compile_stage(name, argument, root_scope(environment, folding=False)))
-    run = compile_transforms(stages)
-
-    def transform(document: Document) -> Document:
-        result = run(document)
-        identity = result.get("_id")
-        if type(identity) is list or type(identity) is Regex:
-            raise DocumentError(INVALID_ID_FIELD, f"The '_id' value cannot be of type {type_name(identity)}")
-        return result
-
-    return transform
+    return compile_transforms(stages)
 
 
 def apply_pipeline_update(
@@ -52,10 +42,13 @@ def apply_pipeline_update(
 ) -> Document:
     """Return what the pipeline makes of a stored ``document``, its ``_id`` first and as it was.
 
-    Raises DocumentError (66) where the pipeline changes ``_id``, else as :func:`compile_pipeline_update` does.
+    Raises DocumentError (66) where the pipeline changes ``_id``, 53 where it makes it an array or a regular
+    expression, else as :func:`compile_pipeline_update` does.
     """
     result = compile_pipeline_update(pipeline, environment)(document)
     identity = result.get("_id", MISSING)
+    if type(identity) is list or type(identity) is Regex:
+        raise DocumentError(INVALID_ID_FIELD, f"The '_id' value cannot be of type {type_name(identity)}")
     if identity is MISSING:
         return {"_id": document["_id"], **result}
     if not equal(identity, document["_id"]):

@@ -37,27 +37,28 @@ def compile_projection(
     if not projection:
         return lambda document: document
     parsed = parse_projection(projection, environment)
-    keep = _including(parsed) if parsed.inclusion else _excluding(parsed)
-    if parsed.positional is None and not parsed.slices:
-        return keep
+    positional = parsed.positional
+    if positional is not None:
+        return _at_matched_element(parsed, positional, query or {}, environment)
+    keep = _including(parsed.tree) if parsed.inclusion else _excluding(parsed.tree)
+    return _with_slices(keep, parsed.slices) if parsed.slices else keep
 
+
+def _with_slices(keep: Project, slices: tuple[Slice, ...]) -> Project:
     def project(document: Document) -> Document:
-        narrowed = document
-        if parsed.positional is not None:
-            narrowed = _matched_element(document, parsed.positional, query or {}, environment)
-        result = keep(narrowed)
-        for window in parsed.slices:
+        result = keep(document)
+        for window in slices:
             result = _sliced(result, window.path, window)
         return result
 
     return project
 
 
-def _including(parsed: Projection) -> Project:
-    if all(node is True for node in parsed.tree.values()):
-        names = frozenset(parsed.tree)
+def _including(tree: Branch) -> Project:
+    if all(node is True for node in tree.values()):
+        names = frozenset(tree)
         return lambda document: {name: value for name, value in document.items() if name in names}
-    return lambda document: _compute(_include(document, parsed.tree), parsed.tree, document)
+    return lambda document: _without_holes(_compute(_include(document, tree), tree, document), tree)
 
 
 def _include(document: Document, tree: Branch) -> Document:
@@ -74,12 +75,24 @@ def _include(document: Document, tree: Branch) -> Document:
 
 
 def _include_below(value: Any, tree: Branch) -> Any:
+    """Return what is kept of a value below a branch; an array element that is not kept leaves MISSING in its place."""
     if type(value) is dict:
         return _include(value, tree)
     if type(value) is list:
-        kept = [_include_below(item, tree) for item in value]
-        return [item for item in kept if item is not MISSING]
+        return [_include_below(item, tree) for item in value]
     return value if _has_computed(tree) else MISSING
+
+
+def _without_holes(value: Any, tree: Branch) -> Any:
+    """Return an included value without the MISSING in its arrays, which stand below branches only."""
+    if type(value) is list:
+        return [_without_holes(item, tree) for item in value if item is not MISSING]
+    if type(value) is not dict:
+        return value
+    for name, node in tree.items():
+        if type(node) is dict and name in value:
+            value[name] = _without_holes(value[name], node)
+    return value
 
 
 def _has_computed(tree: Branch) -> bool:
@@ -106,8 +119,7 @@ def _compute_below(value: Any, tree: Branch, root: Document) -> Any:
     return _compute(value if type(value) is dict else {}, tree, root)
 
 
-def _excluding(parsed: Projection) -> Project:
-    tree = parsed.tree
+def _excluding(tree: Branch) -> Project:
     if all(node is True for node in tree.values()):
         return lambda document: {name: value for name, value in document.items() if name not in tree}
 
@@ -149,25 +161,48 @@ def _sliced(value: Any, path: Parts, window: Slice) -> Any:
     return {**value, path[0]: _sliced(value[path[0]], path[1:], window)}
 
 
-def _matched_element(document: Document, path: Parts, query: Mapping[str, Any], environment: Environment) -> Document:
-    def position() -> int:
-        index = positional_index(document, query, environment)
-        if index is None:
-            message = "positional operator '.$' couldn't find a matching element in the array"
-            raise DocumentError(_NO_POSITIONAL_MATCH, _EXECUTOR + message)
-        return index
+def _at_matched_element(parsed: Projection, path: Parts, query: Mapping[str, Any], environment: Environment) -> Project:
+    """Return an inclusion that cuts the first array on ``path`` to the element through which ``query`` matches."""
+    tree = parsed.tree
 
-    narrowed: Document = _with_only(document, path, position)
-    return narrowed
+    def project(document: Document) -> Document:
+        kept = _compute(_include(document, tree), tree, document)
+        place = _first_array(kept, path)
+        if place is not None:
+            array_path, array = place
+            index = positional_index(document, query, environment)
+            kept = _with_value(kept, array_path, [_element(array, index)])
+        result: Document = _without_holes(kept, tree)
+        for window in parsed.slices:
+            result = _sliced(result, window.path, window)
+        return result
+
+    return project
 
 
-def _with_only(value: Any, path: Parts, position: Callable[[], int]) -> Any:
-    """Return the value with the first array on the path cut to one element; only that array asks for the position."""
-    if type(value) is list:
-        index = position()
-        if index >= len(value):
-            raise DocumentError(_POSITION_BEYOND_ARRAY, f"{_EXECUTOR}positional operator '.$' element mismatch")
-        return [value[index]]
-    if type(value) is not dict or not path or path[0] not in value:
-        return value
-    return {**value, path[0]: _with_only(value[path[0]], path[1:], position)}
+def _first_array(document: Document, path: Parts) -> tuple[Parts, list[Any]] | None:
+    """Return the first array on a path and the path to it, as mongod looks for it: past what is no document."""
+    current = document
+    for depth, part in enumerate(path):
+        value = current.get(part)
+        if type(value) is list:
+            return path[: depth + 1], value
+        if type(value) is dict:
+            current = value
+    return None
+
+
+def _element(array: list[Any], index: int | None) -> Any:
+    if index is None:
+        message = "positional operator '.$' couldn't find a matching element in the array"
+        raise DocumentError(_NO_POSITIONAL_MATCH, _EXECUTOR + message)
+    if index >= len(array) or array[index] is MISSING:
+        raise DocumentError(_POSITION_BEYOND_ARRAY, f"{_EXECUTOR}positional operator '.$' element mismatch")
+    return array[index]
+
+
+def _with_value(value: Any, path: Parts, new: Any) -> Any:
+    if not path:
+        return new
+    holder = value if type(value) is dict else {}
+    return {**holder, path[0]: _with_value(holder.get(path[0]), path[1:], new)}

@@ -9,8 +9,8 @@ from pymongo.collation import validate_collation_or_none
 from pymongo.common import validate_is_mapping, validate_list, validate_non_negative_integer_or_none
 from pymongo.errors import ConfigurationError
 
+from harness.sim.driver.command_cursor import CommandCursor
 from harness.sim.driver.commands import Command
-from harness.sim.driver.cursor import CommandCursor
 from harness.sim.driver.options import Options
 from harness.sim.driver.results import value_taken_in
 from harness.sim.driver.retry import read
@@ -39,9 +39,9 @@ class Aggregation:
         owner: Options,
         database: str,
         target: str | int,
+        *,
         pipeline: Any,
         options: dict[str, Any],
-        *,
         let: Mapping[str, Any] | None = None,
         comment: Any = None,
     ) -> None:

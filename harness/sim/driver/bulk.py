@@ -1,5 +1,7 @@
 """Bulk writes: requests grouped into commands as PyMongo groups them, and the counts and errors of all together."""
 
+# ruff: noqa: PLR0917 - PyMongo's requests call the add_ methods so
+
 from __future__ import annotations
 
 import copy
@@ -98,8 +100,8 @@ class Bulk:
         self,
         selector: Mapping[str, Any],
         update: Any,
-        multi: bool,  # noqa: FBT001 - PyMongo calls it so
-        upsert: bool | None,  # noqa: FBT001 - PyMongo calls it so
+        multi: bool,
+        upsert: bool | None,
         collation: Mapping[str, Any] | None = None,
         array_filters: list[Mapping[str, Any]] | None = None,
         hint: Any = None,
@@ -116,7 +118,7 @@ class Bulk:
         self,
         selector: Mapping[str, Any],
         replacement: Mapping[str, Any],
-        upsert: bool | None,  # noqa: FBT001 - PyMongo calls it so
+        upsert: bool | None,
         collation: Mapping[str, Any] | None = None,
         hint: Any = None,
         sort: Mapping[str, Any] | None = None,

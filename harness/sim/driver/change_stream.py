@@ -21,7 +21,7 @@ from pymongo.errors import (
 )
 
 from harness.sim.driver.aggregation import Aggregation
-from harness.sim.driver.cursor import CommandCursor
+from harness.sim.driver.command_cursor import CommandCursor
 from harness.sim.driver.recording import recorded
 
 if TYPE_CHECKING:
@@ -180,8 +180,8 @@ class ChangeStream:
             self._owner,
             self._database,
             self._target,
-            [{"$changeStream": self._stage()}, *self._pipeline],
-            self._command_options(),
+            pipeline=[{"$changeStream": self._stage()}, *self._pipeline],
+            options=self._command_options(),
             comment=self._comment,
         )
         self._cursor = await aggregation.run(self._session, self._label, on_reply=self._note_reply)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 SOCKET_TIMEOUT_US: Final = SOCKET_TIMEOUT_MS * US_PER_MS
 _MOST_SESSIONS_ENDED: Final = 10_000
+_STREAM_BITS: Final = 64
 _IMPLICIT: Final = SessionOptions(causal_consistency=False)
 _CLOSED: Final = "Cannot use MongoClient after close"
 
@@ -104,9 +105,9 @@ class Client(Options):
         self.retry_writes = options.retry_writes
         self.retry_reads = options.retry_reads
         self.topology = Topology(network, kernel, group)
-        self.sessions = SessionPool(kernel, Random(random.getrandbits(64)))  # noqa: S311 - reproducible, not secret
-        self._jitter = Random(random.getrandbits(64))  # noqa: S311 - reproducible, not secret
-        self.object_ids = object_ids or ObjectIds(kernel, Random(random.getrandbits(64)))  # noqa: S311 - reproducible
+        self.sessions = SessionPool(kernel, _stream(random))
+        self._jitter = _stream(random)
+        self.object_ids = object_ids or ObjectIds(kernel, _stream(random))
         self.connections = Connections(connection_numbers or count(1))
         self._network = network
         self._group = group
@@ -154,7 +155,7 @@ class Client(Options):
     @recorded
     async def list_database_names(self, session: Session | None = None, comment: Any | None = None) -> list[str]:
         """Return the names of the databases."""
-        preference = ReadPreference.PRIMARY
+        preference: _ServerMode = ReadPreference.PRIMARY
         if session is not None and session.in_transaction:
             preference = session.transaction.options.read_preference or preference
         head: dict[str, Any] = {"listDatabases": 1, "nameOnly": True}
@@ -257,7 +258,8 @@ class Client(Options):
     def checked_session(self, session: Any) -> Session:
         """Return a ``session`` argument. Raises ValueError where it is none, InvalidOperation for another client's."""
         if not isinstance(session, Session):
-            raise ValueError(f"'session' argument must be a Session or None, not {type(session)}")
+            message = f"'session' argument must be a Session or None, not {type(session)}"
+            raise ValueError(message)  # noqa: TRY004 - PyMongo's choice
         if session.client is not self:
             raise InvalidOperation("Can only use session with the AsyncMongoClient that started it")
         return session
@@ -283,18 +285,14 @@ class Client(Options):
         """
         concern = command.write_concern
         if concern is not None and not concern.acknowledged:
-            if session is not None and not session.implicit:
-                raise ConfigurationError(
-                    f"Explicit sessions are incompatible with unacknowledged write concern: {concern!r}"
-                )
+            _refuse_explicit(session, concern)
             return await self.send_unacknowledged(command, connection)
         if self._closed:
             raise InvalidOperation(_CLOSED)
         kernel = self.kernel
         document = command.document(session, self._cluster_time, retryable=retryable)
         if connection.pending is not None:
-            await kernel.join(connection.pending)
-            connection.pending = None
+            await connection.settle(kernel)
         opened = None if self.recorder is None else self.recorder.current()
         if opened is not None:
             opened.send(command.name, document, connection.member, kernel.now_us)
@@ -310,9 +308,7 @@ class Client(Options):
             connection.broken = True
             raise _broken(failure, connection, opened, kernel.now_us) from None
         connection.used = True
-        self._learn(reply.get("$clusterTime"))
-        if session is not None and not session.implicit:
-            session.learn(reply)
+        self._learn(reply, session)
         if command.check and (not reply["ok"] or "writeConcernError" in reply):
             _check(command, reply, opened, kernel.now_us)
         if opened is not None:
@@ -322,7 +318,7 @@ class Client(Options):
         return reply
 
     async def send_unacknowledged(self, command: Command, connection: Connection) -> dict[str, Any]:
-        """Send a command that the member is told not to answer, in no session; return PyMongo's stand-in for a reply."""
+        """Send a command that the member is told not to answer; return PyMongo's stand-in for a reply."""
         if self._closed:
             raise InvalidOperation(_CLOSED)
         document = command.document(None, self._cluster_time, retryable=False)
@@ -354,7 +350,10 @@ class Client(Options):
         preference = ReadPreference.PRIMARY_PREFERRED
         await read(self, attempt, None, preference, retryable=False)
 
-    def _learn(self, cluster_time: Mapping[str, Any] | None) -> None:
+    def _learn(self, reply: Mapping[str, Any], session: Session | None) -> None:
+        if session is not None and not session.implicit:
+            session.learn(reply)
+        cluster_time = reply.get("$clusterTime")
         if cluster_time is None:
             return
         timestamp = cluster_time["clusterTime"]
@@ -362,6 +361,16 @@ class Client(Options):
         if position > self._cluster_position:
             self._cluster_position = position
             self._cluster_time = cluster_time
+
+
+def _stream(random: Random) -> Random:
+    """Return a stream of its own, so that what draws from one does not shift the others."""
+    return Random(random.getrandbits(_STREAM_BITS))  # noqa: S311 - reproducible, not secret
+
+
+def _refuse_explicit(session: Session | None, concern: WriteConcern) -> None:
+    if session is not None and not session.implicit:
+        raise ConfigurationError(f"Explicit sessions are incompatible with unacknowledged write concern: {concern!r}")
 
 
 def _broken(failure: NetworkFailure, connection: Connection, opened: OpenCall | None, now_us: int) -> PyMongoError:

@@ -19,7 +19,7 @@ from harness.sim.driver.aggregation import Aggregation
 from harness.sim.driver.bulk import Bulk
 from harness.sim.driver.change_stream import ChangeStream
 from harness.sim.driver.collection_reads import CollectionReads
-from harness.sim.driver.cursor import CommandCursor, Cursor
+from harness.sim.driver.command_cursor import CommandCursor
 from harness.sim.driver.options import check_part
 from harness.sim.driver.recording import recorded
 from harness.sim.driver.results import copied, handed_out
@@ -80,10 +80,6 @@ class Collection(CollectionReads):
             write_concern or self.write_concern,
             read_concern or self.read_concern,
         )
-
-    def find(self, *args: Any, **kwargs: Any) -> Cursor:
-        """Return a cursor over matching documents; the arguments are those of PyMongo's ``AsyncCursor``."""
-        return Cursor(self, *args, **kwargs)
 
     @recorded
     async def insert_one(
@@ -316,7 +312,9 @@ class Collection(CollectionReads):
         """Run a pipeline."""
         if comment is not None:
             kwargs["comment"] = comment
-        aggregation = Aggregation(self._client, self, self.database.name, self.name, pipeline, kwargs, let=let)
+        aggregation = Aggregation(
+            self._client, self, self.database.name, self.name, pipeline=pipeline, options=kwargs, let=let
+        )
         return await aggregation.run(session, f"{self._label}.aggregate")
 
     @recorded

@@ -12,9 +12,11 @@ from pymongo.collation import validate_collation_or_none
 from pymongo.common import validate_list
 from pymongo.errors import ConfigurationError, InvalidName, OperationFailure
 
+from harness.sim.driver.command_cursor import CommandCursor
 from harness.sim.driver.commands import PRIMARY, Command
-from harness.sim.driver.cursor import CommandCursor, Cursor, find_head
+from harness.sim.driver.cursor import Cursor
 from harness.sim.driver.errors_mapping import NAMESPACE_NOT_FOUND
+from harness.sim.driver.find import find_head
 from harness.sim.driver.keys import hint_document, index_name
 from harness.sim.driver.options import DEFAULT_CODEC_OPTIONS, Options
 from harness.sim.driver.recording import recorded
@@ -88,17 +90,20 @@ class CollectionReads(Options):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database!r}, {self._name!r})"
 
+    def find(self, *args: Any, **kwargs: Any) -> Cursor:
+        """Return a cursor over matching documents; the arguments are those of PyMongo's ``AsyncCursor``."""
+        return Cursor(self, *args, **kwargs)
+
     @recorded
     async def find_one(self, filter: Any | None = None, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """Return one matching document, or None."""
-        if filter is not None and not isinstance(filter, Mapping):
-            filter = {"_id": filter}
+        condition = {"_id": filter} if filter is not None and not isinstance(filter, Mapping) else filter
         if args or (kwargs and any(name != "session" for name in kwargs)):
-            cursor = Cursor(self, filter, *args, **kwargs)  # type: ignore[arg-type]
+            cursor = self.find(condition, *args, **kwargs)
             documents = await cursor.limit(-1).read_all()
             return documents[0] if documents else None
         session: Session | None = kwargs.get("session")
-        head = find_head(self, filter or {}, session, limit=-1)
+        head = find_head(self, condition or {}, session, limit=-1)
         command = Command(
             head, self._database.name, read_preference=self.read_preference_for(session), reads=True, from_cursor=True
         )
@@ -116,9 +121,7 @@ class CollectionReads(Options):
     ) -> int:
         """Count the matching documents."""
         pipeline: list[dict[str, Any]] = [{"$match": filter}]
-        for name in ("skip", "limit"):
-            if name in kwargs:
-                pipeline.append({f"${name}": kwargs.pop(name)})
+        pipeline.extend({f"${name}": kwargs.pop(name)} for name in ("skip", "limit") if name in kwargs)
         pipeline.append({"$group": {"_id": 1, "n": {"$sum": 1}}})
         if comment is not None:
             kwargs["comment"] = comment
@@ -257,7 +260,7 @@ class CollectionReads(Options):
         if comment is not None:
             head["comment"] = comment
         used = session or client.lend_session()
-        preference = PRIMARY
+        preference: _ServerMode = PRIMARY
         if used.transaction.active:
             preference = used.transaction.options.read_preference or PRIMARY
         command = Command(self._head(head), self._database.name, read_preference=preference, concern_error=True)

@@ -56,7 +56,7 @@ class Command:
     from_cursor = False
     """Whether it is a find or a getMore, whose time-outs PyMongo words differently."""
     is_statement = False
-    """Whether the writeErrors and the writeConcernError of its reply raise, once it is recorded that it was answered."""
+    """Whether writeErrors and a writeConcernError raise, after it was recorded that it was answered."""
 
     def __init__(self, head: dict[str, Any], database: str, **fields: Unpack[Fields]) -> None:
         self.name = next(iter(head))
@@ -75,10 +75,7 @@ class Command:
         if cluster_time is not None:
             command["$clusterTime"] = cluster_time
         if self.reads and (session is None or not session.transaction.active):
-            if self.read_concern is not None and self.read_concern.level:
-                command["readConcern"] = self.read_concern.document
-            if session is not None:
-                session.add_times(command)
+            self._add_read_concern(command, session)
         if self.collation is not None:
             command["collation"] = self.collation
         concern = self.write_concern
@@ -90,3 +87,9 @@ class Command:
         if self.payload is not None:
             command[self.payload[0]] = self.payload[1]
         return command
+
+    def _add_read_concern(self, command: dict[str, Any], session: Session | None) -> None:
+        if self.read_concern is not None and self.read_concern.level:
+            command["readConcern"] = self.read_concern.document
+        if session is not None:
+            session.add_times(command)

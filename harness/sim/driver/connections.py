@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.sim.kernel.loop import Task
+from harness.sim.kernel.loop import Kernel, Task
 
 
 class Connection:
@@ -19,6 +19,12 @@ class Connection:
         """Whether a command has gone over it: before that it may yet be refused."""
         self.broken = False
         self.pending: Task | None = None
+
+    async def settle(self, kernel: Kernel) -> None:
+        """Wait until the member has read what was sent before."""
+        if self.pending is not None:
+            await kernel.join(self.pending)
+            self.pending = None
 
 
 class Connections:

@@ -1,4 +1,4 @@
-"""Cursors: the lazy result of ``find``, and the results of ``aggregate`` and of the commands that list things."""
+"""The lazy result of ``find``: a query and its options until the first document is asked for."""
 
 # ruff: noqa: A002, PLR0917 - names and order of the parameters are PyMongo's
 
@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from bson.codec_options import CodecOptions
 from pymongo.collation import validate_collation_or_none
 from pymongo.common import validate_is_document_type, validate_is_mapping
 from pymongo.cursor_shared import CursorType
@@ -16,146 +15,14 @@ from pymongo.errors import InvalidOperation
 from pymongo.write_concern import validate_boolean
 
 from harness.sim.driver.commands import Command
-from harness.sim.driver.cursor_base import CLOSED_CODES, CursorBase
+from harness.sim.driver.cursor_base import CursorBase
+from harness.sim.driver.find import check_batch_size, check_int, check_int_or_none, cursor_flags, find_head
 from harness.sim.driver.keys import hint_document, index_document, index_list, projection_document
 from harness.sim.driver.recording import recorded
-from harness.sim.driver.results import taken_in, unsupported, value_taken_in
 
 if TYPE_CHECKING:
-    from harness.sim.driver.client import Client
-    from harness.sim.driver.collection import Collection
+    from harness.sim.driver.collection_reads import CollectionReads
     from harness.sim.driver.session import Session
-
-__all__ = ["CLOSED_CODES", "CommandCursor", "Cursor", "find_head"]
-
-_FLAGS: Final = (("tailable", 2), ("oplogReplay", 8), ("noCursorTimeout", 16), ("awaitData", 32))
-_PARTIAL: Final = ("allowPartialResults", 128)
-_NO_TIMEOUT: Final = 16
-_OPLOG_REPLAY: Final = 8
-
-
-def find_head(
-    collection: Collection,
-    filter: Mapping[str, Any],
-    session: Session | None,
-    *,
-    operators: dict[str, Any] | None = None,
-    projection: Mapping[str, Any] | None = None,
-    skip: int = 0,
-    limit: int = 0,
-    batch_size: int = 0,
-    collation: dict[str, Any] | None = None,
-    allow_disk_use: bool | None = None,
-    flags: int = 0,
-) -> dict[str, Any]:
-    """Return the ``find`` command, without the fields of the session, as PyMongo orders it."""
-    codec_options = collection.codec_options
-    head: dict[str, Any] = {"find": collection.name, "filter": taken_in(filter, codec_options)}
-    if operators:
-        head.update({name: value_taken_in(value, codec_options) for name, value in operators.items()})
-    if projection:
-        head["projection"] = taken_in(projection, codec_options)
-    if skip:
-        head["skip"] = skip
-    if limit:
-        head["limit"] = abs(limit)
-        if limit < 0:
-            head["singleBatch"] = True
-    if batch_size:
-        # PyMongo asks for one more where both are equal: the member then closes the cursor by itself.
-        head["batchSize"] = batch_size + 1 if limit == batch_size else batch_size
-    level = collection.read_concern.level
-    if level and not (session is not None and session.transaction.active):
-        head["readConcern"] = collection.read_concern.document
-    if collation:
-        head["collation"] = collation
-    if allow_disk_use is not None:
-        head["allowDiskUse"] = allow_disk_use
-    if flags:
-        head.update({name: True for name, bit in (*_FLAGS, _PARTIAL) if flags & bit})
-    return head
-
-
-class CommandCursor(CursorBase):
-    """The result of ``aggregate`` and of the commands that list things; ``cursor`` is that of the reply."""
-
-    __slots__ = ("post_batch_resume_token",)
-
-    _waits = True
-
-    def __init__(
-        self,
-        client: Client,
-        cursor: Mapping[str, Any],
-        *,
-        label: str,
-        member: str,
-        namespace: str,
-        codec_options: CodecOptions[Any],
-        batch_size: int = 0,
-        max_await_time_ms: int | None = None,
-        session: Session | None = None,
-        comment: Any = None,
-    ) -> None:
-        super().__init__(
-            client,
-            label=label,
-            namespace=cursor.get("ns", namespace),
-            codec_options=codec_options,
-            session=session,
-            comment=comment,
-        )
-        if not isinstance(max_await_time_ms, int) and max_await_time_ms is not None:
-            raise TypeError(f"max_await_time_ms must be an integer or None, not {type(max_await_time_ms)}")
-        self.post_batch_resume_token: Mapping[str, Any] | None = cursor.get("postBatchResumeToken")
-        self._member = member
-        self._max_await_time_ms = max_await_time_ms
-        self._identifier = cursor["id"]
-        self._batch.extend(cursor["firstBatch"])
-        self.batch_size(batch_size)
-        if self._identifier == 0:
-            self._killed = True
-            self.let_session_go()
-        elif session is not None:
-            session.attached = True
-
-    @property
-    def has_buffered(self) -> bool:
-        """Whether it can return a document without asking the member."""
-        return bool(self._batch)
-
-    def batch_size(self, batch_size: int) -> Self:
-        """Limit the documents of one reply."""
-        if not isinstance(batch_size, int):
-            raise TypeError(f"batch_size must be an integer, not {type(batch_size)}")
-        if batch_size < 0:
-            raise ValueError("batch_size must be >= 0")
-        self._batch_size = 2 if batch_size == 1 else batch_size
-        return self
-
-    @recorded(fetch=True)
-    async def try_next(self) -> Any:
-        """Return the next document after one command at most, or None."""
-        return await self.advance()
-
-    async def advance(self, *, may_ask: bool = True) -> Any:
-        """Return the next document after one command at most, or None, as part of another call."""
-        if not self._batch and not self._killed and may_ask:
-            await self._refresh()
-        return self._pop() if self._batch else None
-
-    async def _refresh(self) -> None:
-        if self._batch or self._killed:
-            return
-        if not self._identifier:
-            await self.give_up()
-            return
-        cursor = await self._get_more(self._batch_size)
-        self.post_batch_resume_token = cursor.get("postBatchResumeToken")
-        self._identifier = cursor["id"]
-        if self._identifier == 0:
-            await self.give_up()
-        self._batch.extend(cursor["nextBatch"])
 
 
 class Cursor(CursorBase):
@@ -187,7 +54,7 @@ class Cursor(CursorBase):
 
     def __init__(
         self,
-        collection: Collection,
+        collection: CollectionReads,
         filter: Mapping[str, Any] | None = None,
         projection: Any = None,
         skip: int = 0,
@@ -223,12 +90,12 @@ class Cursor(CursorBase):
         self._collection = collection
         self._filter: Mapping[str, Any] = filter or {}
         validate_is_mapping("filter", self._filter)
-        _check_int("skip", skip)
-        _check_int("limit", limit)
+        check_int("skip", skip)
+        check_int("limit", limit)
         validate_boolean("no_cursor_timeout", no_cursor_timeout)
         validate_boolean("allow_partial_results", allow_partial_results)
         validate_boolean("oplog_replay", oplog_replay)
-        _check_batch_size(batch_size)
+        check_batch_size(batch_size)
         if allow_disk_use is not None:
             validate_boolean("allow_disk_use", allow_disk_use)
         if let is not None:
@@ -252,7 +119,7 @@ class Cursor(CursorBase):
         self._hint: Any = hint_document(hint)
         self._retrieved = 0
         self._cursor_type = cursor_type
-        self._flags = _flags(cursor_type, no_cursor_timeout, allow_partial_results, oplog_replay)
+        self._flags = cursor_flags(cursor_type, no_cursor_timeout, allow_partial_results, oplog_replay)
 
     @property
     def retrieved(self) -> int:
@@ -260,7 +127,7 @@ class Cursor(CursorBase):
         return self._retrieved
 
     @property
-    def collection(self) -> Collection:
+    def collection(self) -> CollectionReads:
         """The collection that it reads."""
         return self._collection
 
@@ -288,7 +155,7 @@ class Cursor(CursorBase):
 
     def batch_size(self, batch_size: int) -> Self:
         """Limit the documents of one reply."""
-        _check_batch_size(batch_size)
+        check_batch_size(batch_size)
         self._check_unsent()
         self._batch_size = batch_size
         return self
@@ -331,7 +198,7 @@ class Cursor(CursorBase):
 
     def max_await_time_ms(self, max_await_time_ms: int | None) -> Self:
         """Let the server wait so many milliseconds for new documents (tailable cursors)."""
-        _check_int_or_none("max_await_time_ms", max_await_time_ms)
+        check_int_or_none("max_await_time_ms", max_await_time_ms)
         self._check_unsent()
         if self._flags & CursorType.TAILABLE_AWAIT:
             self._max_await_time_ms = max_await_time_ms
@@ -339,7 +206,7 @@ class Cursor(CursorBase):
 
     def max_time_ms(self, max_time_ms: int | None) -> Self:
         """Let the server work for so many milliseconds at most."""
-        _check_int_or_none("max_time_ms", max_time_ms)
+        check_int_or_none("max_time_ms", max_time_ms)
         self._check_unsent()
         self._max_time_ms = max_time_ms
         return self
@@ -431,9 +298,7 @@ class Cursor(CursorBase):
         self._identifier = identifier
         self._batch.extend(documents)
         self._retrieved += len(documents)
-        if identifier == 0:
-            await self.give_up()
-        elif self._limit and self._limit <= self._retrieved:
+        if identifier == 0 or (self._limit and self._limit <= self._retrieved):
             await self.give_up()
 
     def _command(self) -> Command:
@@ -481,35 +346,3 @@ class Cursor(CursorBase):
     def _check_unsent(self) -> None:
         if self._retrieved or self._identifier is not None:
             raise InvalidOperation("cannot set options after executing query")
-
-
-def _flags(cursor_type: int, no_cursor_timeout: bool, allow_partial_results: bool, oplog_replay: bool) -> int:
-    if cursor_type == CursorType.EXHAUST:
-        raise unsupported("exhaust cursors")
-    if cursor_type not in {CursorType.NON_TAILABLE, CursorType.TAILABLE, CursorType.TAILABLE_AWAIT}:
-        raise ValueError("not a valid value for cursor_type")
-    flags = cursor_type
-    if no_cursor_timeout:
-        flags |= _NO_TIMEOUT
-    if allow_partial_results:
-        flags |= _PARTIAL[1]
-    if oplog_replay:
-        flags |= _OPLOG_REPLAY
-    return flags
-
-
-def _check_int(name: str, value: Any) -> None:
-    if not isinstance(value, int):
-        raise TypeError(f"{name} must be an instance of int, not {type(value)}")
-
-
-def _check_int_or_none(name: str, value: Any) -> None:
-    if not isinstance(value, int) and value is not None:
-        raise TypeError(f"{name} must be an integer or None, not {type(value)}")
-
-
-def _check_batch_size(batch_size: Any) -> None:
-    if not isinstance(batch_size, int):
-        raise TypeError(f"batch_size must be an integer, not {type(batch_size)}")
-    if batch_size < 0:
-        raise ValueError("batch_size must be >= 0")

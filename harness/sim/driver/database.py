@@ -14,8 +14,8 @@ from pymongo.errors import CollectionInvalid, InvalidName
 from harness.sim.driver.aggregation import Aggregation
 from harness.sim.driver.change_stream import ChangeStream
 from harness.sim.driver.collection import Collection
+from harness.sim.driver.command_cursor import CommandCursor
 from harness.sim.driver.commands import PRIMARY, Command
-from harness.sim.driver.cursor import CommandCursor
 from harness.sim.driver.errors_mapping import NAMESPACE_NOT_FOUND
 from harness.sim.driver.options import DEFAULT_CODEC_OPTIONS, Options, check_part
 from harness.sim.driver.recording import recorded
@@ -162,14 +162,11 @@ class Database(Options):
         check: bool,
         allowable: tuple[str | int, ...],
     ) -> dict[str, Any]:
-        payload = None
-        for field in ("documents", "updates", "deletes"):
+        command = Command(head, self._name, read_preference=read_preference, check=check, allowable=allowable)
+        field = _PAYLOAD_FIELDS.get(command.name, "")
+        if field in head:
             # PyMongo sends these as a section of their own, whoever wrote the command.
-            if _PAYLOAD_FIELDS.get(next(iter(head))) == field and field in head:
-                payload = (field, head.pop(field))
-        command = Command(
-            head, self._name, payload=payload, read_preference=read_preference, check=check, allowable=allowable
-        )
+            command.payload = (field, head.pop(field))
         return await read_command(self._client, command, session, retryable=False)
 
     @recorded
@@ -177,7 +174,7 @@ class Database(Options):
         self, pipeline: Sequence[Mapping[str, Any]], session: Session | None = None, **kwargs: Any
     ) -> CommandCursor:
         """Run a pipeline that starts from no collection."""
-        aggregation = Aggregation(self._client, self, self._name, 1, pipeline, kwargs)
+        aggregation = Aggregation(self._client, self, self._name, 1, pipeline=pipeline, options=kwargs)
         return await aggregation.run(session, "database.aggregate")
 
     @recorded
@@ -332,7 +329,7 @@ class Database(Options):
     async def _list_collections(self, session: Session | None, options: dict[str, Any]) -> CommandCursor:
         client = self._client
         used = session or client.lend_session()
-        preference = PRIMARY
+        preference: _ServerMode = PRIMARY
         if used.transaction.active:
             preference = used.transaction.options.read_preference or PRIMARY
         head = taken_in({"listCollections": 1, "cursor": {}, **options}, self.codec_options)

@@ -132,7 +132,7 @@ class SimTask:
         self._cancellation.ask(self._task)
 
     async def ended_or(self, deadline_us: int | None) -> bool:
-        """Wait for its end, until the deadline at most, whoever is told to end meanwhile; return whether it has ended."""
+        """Wait for its end, until the deadline at most, and not interruptibly; return whether it has ended."""
         kernel = self._kernel
         while not self._task.done and (deadline_us is None or kernel.now_us < deadline_us):
             await kernel.wait(self._task.ended, deadline_us)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Mapping, Sequence, Set
+from collections.abc import ItemsView, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 ASCENDING = 1
@@ -61,11 +62,11 @@ def projection_document(projection: Any, name: str) -> Mapping[str, Any]:
     """Return a projection as a document. Raises TypeError as PyMongo does; ``name`` is the argument's."""
     if isinstance(projection, Mapping):
         return projection
-    if isinstance(projection, Sequence | Set):
+    if isinstance(projection, Sequence | AbstractSet):
         if not all(isinstance(field, str) for field in projection):
             raise TypeError(f"{name} must be a list of key names, each an instance of str")
         # A set of names has no order of its own; a sorted one makes the same command in every run.
-        names = sorted(projection) if isinstance(projection, Set) else projection
+        names = sorted(projection) if isinstance(projection, AbstractSet) else projection
         return dict.fromkeys(names, 1)
     raise TypeError(f"{name} must be a mapping or list of key names")
 

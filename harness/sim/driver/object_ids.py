@@ -15,7 +15,7 @@ _COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
 
 
 class ObjectIds:
-    """A stream of ObjectIds in the layout that PyMongo uses; ``random`` gives the client's bytes and the first count."""
+    """ObjectIds in the layout that PyMongo uses; ``random`` gives the client's bytes and the first count."""
 
     __slots__ = ("_count", "_kernel", "_machine")
 

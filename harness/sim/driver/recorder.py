@@ -15,7 +15,7 @@ from bson import Int64, Timestamp
 
 from harness.failures import failure_of_attempt
 from harness.journal import to_plain
-from harness.operation import Attempt, DatabaseCall, Failure
+from harness.operation import Attempt, DatabaseCall
 from harness.sim.driver.cancellation import Cancellation
 from harness.sim.kernel.loop import Kernel
 

@@ -165,7 +165,7 @@ async def read(
                 target = await _target(client, used, read_preference, member)
                 connection = client.connections.take(target)
                 try:
-                    result = await attempt(used, connection, False)  # noqa: FBT003 - no write of its own
+                    result = await attempt(used, connection, False)
                 except PyMongoError as error:
                     _note_error(client, used, connection, error)
                     raise

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from pymongo.errors import (
     ConnectionFailure,
     NetworkTimeout,
+    NotPrimaryError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
+    WriteError,
 )
-from pymongo.errors import NotPrimaryError, WriteError
 
 from harness.sim.driver.errors_mapping import NOT_PRIMARY_CODES, PORT, network_text
 from harness.sim.kernel.loop import US_PER_MS, US_PER_SECOND, Event, Kernel

@@ -1,5 +1,7 @@
 """The statements of write commands and of findAndModify, checked and ordered as PyMongo does."""
 
+# ruff: noqa: A002, PLR0917 - PyMongo's names; positional, because a command is made for every call
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 _NO_EXTRAS: Final[Mapping[str, Any]] = {}
 
 
-def check_filter(filter: Any) -> None:  # noqa: A002 - PyMongo's name
+def check_filter(filter: Any) -> None:
     """Raise TypeError where a filter is none."""
     if type(filter) is not dict:
         validate_is_mapping("filter", filter)
@@ -54,7 +56,7 @@ def insert_command(
 
 def update_command(
     collection: Collection,
-    filter: Mapping[str, Any],  # noqa: A002 - PyMongo's name
+    filter: Mapping[str, Any],
     update: Any,
     concern: WriteConcern,
     multi: bool,
@@ -118,7 +120,7 @@ def _extend_head(head: dict[str, Any], extras: Mapping[str, Any], collection: Co
 
 def delete_command(
     collection: Collection,
-    filter: Mapping[str, Any],  # noqa: A002 - PyMongo's name
+    filter: Mapping[str, Any],
     concern: WriteConcern,
     multi: bool,
     extras: Mapping[str, Any] | None,
@@ -137,7 +139,7 @@ def delete_command(
 
 def find_and_modify_command(
     collection: Collection,
-    filter: Mapping[str, Any],  # noqa: A002 - PyMongo's name
+    filter: Mapping[str, Any],
     concern: WriteConcern,
     action: dict[str, Any],
     return_document: bool,

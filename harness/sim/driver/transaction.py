@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar
 
 from pymongo.client_session_shared import TransactionOptions
 from pymongo.errors import (
@@ -85,10 +86,12 @@ class TransactionContext:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def __aenter__(self) -> TransactionContext:
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: Any) -> None:
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
         if not self._session.in_transaction or exc_type is GeneratorExit:
             return
         if exc_val is None:

@@ -158,11 +158,13 @@ class Elections:
         if not self._defects.no_catch_up:
             self._catch_up(winner, voters)
         self._set.commits.known(winner)
+        data = self._set.applied(winner).data
+        winner.ghosts, winner.kept_sessions = (), None
         winner.role = "PRIMARY"
         winner.epoch += 1
         winner.source = winner.via = winner.hears = None
         journal.note_applied(winner, winner.last, self._kernel.now_us, self._set.configuration.journal_interval_us)
-        self._set.write(winner, winner.last.data, ())
+        self._set.write(winner, data, ())
         self._set.invariants.elected(winner)
 
     def _catch_up(self, winner: Member, voters: list[Member]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from harness.sim.server.member import Member
-from harness.sim.server.oplog import newer
+from harness.sim.server.oplog import newer, older
 from harness.sim.server.records import OplogEntry
 
 FLUSH_US: Final = 20_000
@@ -48,11 +48,6 @@ def flush(member: Member, entry: OplogEntry) -> None:
 
 
 def cut_back(member: Member, entry: OplogEntry) -> None:
-    """Let the journal end at ``entry``, as after a crash or a rollback."""
-    member.durable = newer_common(member.durable, entry)
+    """Let the journal end at ``entry``, as after a rollback."""
+    member.durable = older(member.durable, entry)
     member.known.clear()
-
-
-def newer_common(durable: OplogEntry, entry: OplogEntry) -> OplogEntry:
-    """Return what is on disk of a log that now ends at ``entry``."""
-    return durable if durable.index <= entry.index else entry

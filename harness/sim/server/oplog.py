@@ -67,3 +67,8 @@ def first_of_term(top: OplogEntry) -> OplogEntry:
 def newer(one: OplogEntry, other: OplogEntry) -> OplogEntry:
     """Return the later one of two entries of one log."""
     return one if one.index >= other.index else other
+
+
+def older(one: OplogEntry, other: OplogEntry) -> OplogEntry:
+    """Return the earlier one of two entries of one log."""
+    return one if one.index <= other.index else other

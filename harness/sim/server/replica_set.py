@@ -23,7 +23,7 @@ from harness.sim.server.elections import Elections
 from harness.sim.server.errors import MemberGone, not_writable_primary
 from harness.sim.server.invariants import Invariants
 from harness.sim.server.member import Member
-from harness.sim.server.oplog import PREFIX_LABELS, first_entry, prefixes
+from harness.sim.server.oplog import PREFIX_LABELS, first_entry, older, prefixes
 from harness.sim.server.read_concern import ReadConcerns
 from harness.sim.server.records import Change, CollectionData, Data, OplogEntry
 from harness.sim.server.replication import Replication
@@ -278,8 +278,6 @@ class ReplicaSet:
         self.replication.quorums.crashed(member)
         member.last = member.durable = survives
         member.known.clear()
-        member.commit = journal.newer_common(member.commit, survives)
-        member.commit_ceiling = member.commit
         member.role = "DOWN"
         member.up = member.paused = member.deaf = member.stepping_down = False
         member.epoch += 1
@@ -300,6 +298,7 @@ class ReplicaSet:
         member.up = True
         member.role = "SECONDARY"
         member.last = member.ceiling = member.durable = survives
+        member.commit = member.commit_ceiling = older(member.commit, survives)
         self.replication.quorums.placed(member, before, survives, exact=True, on_disk=True)
         self.invariants.crashed(member, top)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.sim.server import journal
 from harness.sim.server.member import Member
-from harness.sim.server.oplog import common_point
+from harness.sim.server.oplog import common_point, older
 from harness.sim.server.records import OplogEntry
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ class Rollbacks:
         self._keep_what_defects_keep(member, common)
         self._set.replication.quorums.rolled_back(member, common)
         member.last = member.ceiling = common
-        member.commit = member.commit if member.commit.index <= common.index else common
-        member.commit_ceiling = member.commit
+        member.commit = member.commit_ceiling = older(member.commit, common)
         journal.cut_back(member, common)
         member.role = "SECONDARY"
         member.rollback_count += 1

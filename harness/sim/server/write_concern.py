@@ -64,6 +64,7 @@ class WriteConcerns:
             return _stepped_down()
         if w == MAJORITY and entry.index <= member.commit.index:
             if self._defects.noop_majority_acknowledgement:
+                self._flush(member, entry)
                 return None
             entry = self._set.write(member, member.last.data, ())
         return await self._wait(member, entry, concern, deadline_us)
@@ -107,10 +108,14 @@ class WriteConcerns:
             if self._set.commits.reachable(member).index < entry.index:
                 return False
             self._set.commits.advance(member, entry, flushed=True)
-        elif self._configuration.journal_default and not self._defects.journal_ignored:
-            journal.flush(member, entry)
+        else:
+            self._flush(member, entry)
         needs_journal = journaled and not self._configuration.journal_default
         return not needs_journal or self._is_held(member, entry, self._configuration.majority - 1, journaled=True)
+
+    def _flush(self, member: Member, entry: OplogEntry) -> None:
+        if self._configuration.journal_default and not self._defects.journal_ignored:
+            journal.flush(member, entry)
 
     def _is_held(self, primary: Member, entry: OplogEntry, need: int, *, journaled: bool) -> bool:
         holders = holders_of(primary, entry)

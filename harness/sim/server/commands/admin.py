@@ -37,7 +37,6 @@ _CATCH_UP_S: Final = 10
 
 async def hello(request: Request) -> dict[str, Any]:
     """Return what the member says of its set."""
-
     reply = dict(describe(request.service.replica_set, request.member))
     if request.name != "hello":
         reply["ismaster"] = reply.pop("isWritablePrimary")

@@ -23,6 +23,7 @@ CURSOR_NOT_FOUND: Final = 43
 NAMESPACE_EXISTS: Final = 48
 MAX_TIME_EXPIRED: Final = 50
 COMMAND_NOT_FOUND: Final = 59
+WRITE_CONCERN_FAILED: Final = 64
 INVALID_OPTIONS: Final = 72
 INVALID_NAMESPACE: Final = 73
 OPERATION_FAILED: Final = 96
@@ -43,6 +44,7 @@ NOT_WRITABLE_PRIMARY: Final = 10107
 INTERRUPTED: Final = 11602
 NOT_PRIMARY_NO_SECONDARY_OK: Final = 13435
 NOT_PRIMARY_OR_SECONDARY: Final = 13436
+DUPLICATE_KEY: Final = 11000
 NOT_A_RETRYABLE_WRITE: Final = 50768
 MISSING_FIELD: Final = 40414
 UNKNOWN_FIELD: Final = 40415
@@ -75,7 +77,7 @@ _NAMES: Final[dict[int, str]] = {
     MAX_TIME_EXPIRED: "MaxTimeMSExpired",
     COMMAND_NOT_FOUND: "CommandNotFound",
     63: "StaleShardVersion",
-    64: "WriteConcernFailed",
+    WRITE_CONCERN_FAILED: "WriteConcernFailed",
     66: "ImmutableField",
     67: "CannotCreateIndex",
     INVALID_OPTIONS: "InvalidOptions",
@@ -112,7 +114,7 @@ _NAMES: Final[dict[int, str]] = {
     CHANGE_STREAM_HISTORY_LOST: "ChangeStreamHistoryLost",
     9001: "SocketException",
     NOT_WRITABLE_PRIMARY: "NotWritablePrimary",
-    11000: "DuplicateKey",
+    DUPLICATE_KEY: "DuplicateKey",
     11600: "InterruptedAtShutdown",
     11601: "Interrupted",
     INTERRUPTED: "InterruptedDueToReplStateChange",

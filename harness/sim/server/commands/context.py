@@ -1,4 +1,4 @@
-"""What commands share: the service with its members' volatile state, and the request that a command is while it runs."""
+"""What commands share: the service with its members' volatile state, and the request that a running command is."""
 
 from __future__ import annotations
 
@@ -111,54 +111,32 @@ class Service:
 
 
 class Request:
-    """One command on its way through a member.
+    """One command on its way through a member. What is at its default is not set for each command, which is fast."""
 
-    ``namespace`` is that of its collection, empty where it has none; ``entry`` is what the write concern waits for,
-    None for the member's last; ``read_timestamp`` what was read at, None for the member's last.
-    """
+    namespace = ""
+    """That of its collection, empty where it has none."""
+    deadline_us: int | None = None
+    entry: OplogEntry | None = None
+    """What the write concern waits for, None for the member's last."""
+    read_timestamp: int | None = None
+    """What was read at, None for the member's last."""
+    read_concern: ReadConcern = DEFAULT
+    session = ""
+    number = -1
+    """``txnNumber``, or -1."""
+    transaction: Transaction | None = None
+    writes = True
+    wrote = False
+    """Whether it came as far as to try a write: then it waits for its write concern, even where it failed."""
+    in_change_stream = False
 
-    __slots__ = (
-        "command",
-        "connection",
-        "database",
-        "deadline_us",
-        "entry",
-        "in_change_stream",
-        "kernel",
-        "member",
-        "name",
-        "namespace",
-        "number",
-        "read_concern",
-        "read_timestamp",
-        "service",
-        "session",
-        "state",
-        "transaction",
-        "writes",
-        "wrote",
-    )
-
-    def __init__(self, service: Service, member: Member, command: Document, name: str, connection: int) -> None:
+    def __init__(self, service: Service, member: Member, command: Document, name: str) -> None:
         self.service = service
         self.kernel = service.kernel
         self.member = member
         self.command: dict[str, Any] = command
         self.name = name
-        self.connection = connection
         self.database: str = command.get("$db", "")
-        self.namespace = ""
-        self.deadline_us: int | None = None
-        self.entry: OplogEntry | None = None
-        self.read_timestamp: int | None = None
-        self.read_concern: ReadConcern = DEFAULT
-        self.session = ""
-        self.number = -1
-        self.writes = True
-        self.wrote = False
-        """Whether it came as far as to try a write: then it waits for its write concern, even where it failed."""
-        self.in_change_stream = False
-        self.transaction: Transaction | None = None
         self.state = service.state(member)
 
     @property

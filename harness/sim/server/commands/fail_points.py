@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.sim.server.commands.codes import (
+    DUPLICATE_KEY,
     FAIL_POINT_SET_FAILED,
     MISSING_FIELD,
     failure,
@@ -109,7 +110,7 @@ class FailPoints:
 
 def _asked_error(data: dict[str, Any]) -> CommandError:
     code = int(data["errorCode"])
-    if code == 11000:
+    if code == DUPLICATE_KEY:
         return failure(40671, "Missing required extra info for error code DuplicateKey", extra=_labels(data))
     return failure(code, _MESSAGE, extra=_labels(data))
 

@@ -120,7 +120,6 @@ class ReadScan:
         return [hashable_key(document["_id"]) for document in reversed(ordered)]
 
 
-
 def unsupported(what: str) -> BackendError:
     """Return the error for something that mongod knows and the simulated server does not."""
     return BackendError(

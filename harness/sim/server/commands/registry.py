@@ -1,4 +1,4 @@
-"""The commands by name, and what is true of each: its fields, whether it writes, waits, retries, runs in transactions."""
+"""The commands by name, and what is true of each: its fields, its needs, whether it may be retried."""
 
 from __future__ import annotations
 
@@ -128,3 +128,16 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "configureFailPoint": Command(run=admin.configure_fail_point, fields=admin.FAIL_POINT_FIELDS, anywhere=True),
 }
 """What the simulated server knows; anything else is answered as mongod answers a command that it does not know."""
+
+
+async def _refuse(request: Request) -> dict[str, Any]:
+    raise AssertionError(f"{request.name} is not known, and so never run")
+
+
+UNKNOWN: Final = Command(run=_refuse, anywhere=True)
+"""Stands for every command that is not known."""
+
+
+def find_command(name: str) -> Command:
+    """Return what is known of a command, :data:`UNKNOWN` for nothing."""
+    return COMMANDS.get(name, UNKNOWN)

@@ -30,6 +30,7 @@ from harness.sim.server.commands.transactions import ABORTED, Transaction, commi
 
 if TYPE_CHECKING:
     from harness.sim.server.commands.registry import Command
+    from harness.sim.server.errors import CommandError
     from harness.sim.server.records import Document, OplogEntry
 
 END_FIELDS: Final = fields("endSessions", {"endSessions": "array"})
@@ -83,11 +84,8 @@ def _check_allowed(request: Request, command: Command) -> None:
     starts = "startTransaction" in document
     if command.ends_transaction:
         if starts:
-            verb = "commit" if name == "commitTransaction" else "abort"
-            raise failure(
-                NOT_SUPPORTED_IN_TRANSACTION,
-                f"Cannot start a transaction with {'a' if verb == 'commit' else 'an'} {verb}",
-            )
+            message = f"Cannot start a transaction with {'a commit' if name == 'commitTransaction' else 'an abort'}"
+            raise failure(NOT_SUPPORTED_IN_TRANSACTION, message)
         return
     if not command.in_transaction:
         raise failure(NOT_SUPPORTED_IN_TRANSACTION, _refusal(name))
@@ -151,6 +149,14 @@ async def check_out(request: Request) -> ActiveSession:
     return active
 
 
+def check_in(request: Request, active: ActiveSession) -> None:
+    """Let the next command of the session run."""
+    active.busy = False
+    if active.awaited:
+        active.awaited = False
+        request.kernel.signal(request.service.replica_set.changed)
+
+
 def _begin_number(active: ActiveSession, number: int) -> None:
     if active.transaction is not None:
         active.transaction.end(ABORTED)
@@ -197,24 +203,20 @@ async def _snapshot(request: Request) -> OplogEntry:
     )
 
 
-def _too_old(request: Request, active: ActiveSession) -> Exception:
+def _too_old(request: Request, active: ActiveSession) -> CommandError:
     session = _session_text(request.session)
-    if request.command.get("autocommit") is False or active.was_transaction:
+    if request.command.get("autocommit") is not False and not active.was_transaction:
         message = (
-            f"Cannot start transaction with {{ txnNumber: {request.number} }} on session {session} because a newer "
-            f"transaction with txnNumberAndRetryCounter {{ txnNumber: {active.number}, txnRetryCounter: 0 }} has already "
-            "started on this session."
+            f"Retryable write with txnNumber {request.number} is prohibited on session {session} because a newer "
+            f"retryable write with txnNumber {active.number} has already started on this session."
         )
-        if not active.was_transaction:
-            message = (
-                f"Cannot start transaction with {{ txnNumber: {request.number} }} on session {session} because a newer "
-                f"retryable write with txnNumberAndRetryCounter {{ txnNumber: {active.number} }} has already started on "
-                "this session."
-            )
         return failure(TRANSACTION_TOO_OLD, message)
+    newer = f"retryable write with txnNumberAndRetryCounter {{ txnNumber: {active.number} }}"
+    if active.was_transaction:
+        newer = f"transaction with txnNumberAndRetryCounter {{ txnNumber: {active.number}, txnRetryCounter: 0 }}"
     message = (
-        f"Retryable write with txnNumber {request.number} is prohibited on session {session} because a newer retryable "
-        f"write with txnNumber {active.number} has already started on this session."
+        f"Cannot start transaction with {{ txnNumber: {request.number} }} on session {session} because a newer {newer} "
+        "has already started on this session."
     )
     return failure(TRANSACTION_TOO_OLD, message)
 
@@ -224,12 +226,12 @@ def _session_text(session: str) -> str:
     return f"{uuid} - {base64.b64encode(ANONYMOUS).decode()} -  - "
 
 
-async def end_sessions(request: Request) -> dict[str, Any]:
+async def end_sessions(_request: Request) -> dict[str, Any]:
     """``endSessions``: let sessions expire soon; what they have open ends as it would."""
     return {}
 
 
-async def refresh_sessions(request: Request) -> dict[str, Any]:
+async def refresh_sessions(_request: Request) -> dict[str, Any]:
     """``refreshSessions``: sessions do not expire here within a run."""
     return {}
 

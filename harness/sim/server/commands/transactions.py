@@ -24,7 +24,7 @@ from harness.sim.server.errors import CommandError
 from harness.sim.server.records import Change, CollectionData, Data, OplogEntry, SessionRecord
 
 if TYPE_CHECKING:
-    from harness.sim.server.commands.context import MemberState, Request, Service
+    from harness.sim.server.commands.context import MemberState, Request
 
 OPEN: Final = "open"
 COMMITTED: Final = "committed"

@@ -13,7 +13,7 @@ from harness.sim.documents.update import REPLACEMENT, CompiledUpdate, apply, com
 from harness.sim.server.commands import arguments, storage
 from harness.sim.server.commands.arguments import fields
 from harness.sim.server.commands.batches import BatchReply, check_batch_size
-from harness.sim.server.commands.codes import failure
+from harness.sim.server.commands.codes import failure, of_document_error
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.hints import check_hint
 from harness.sim.server.commands.insert import insertion
@@ -161,7 +161,8 @@ async def update(request: Request) -> dict[str, Any]:
     arguments.check_items("update.updates", statements)
     for statement in statements:
         arguments.check(statement, _STATEMENT_FIELDS)
-    _check_updates(request, statements)
+        if type(statement["u"]) is not dict:
+            _check_pipeline(request, statement)
     request.wrote = True
     batch = _UpdateReply(request)
     for index, number in enumerate(statement_numbers(command, len(statements))):
@@ -201,16 +202,15 @@ class _UpdateReply(BatchReply):
         return reply
 
 
-def _check_updates(request: Request, statements: list[Document]) -> None:
-    for statement in statements:
-        if type(statement["u"]) not in (dict, list):
-            raise failure(FAILED_TO_PARSE, "Update argument must be either an object or an array")
-        if type(statement["u"]) is list:
-            try:
-                constants = statement.get("c")
-                compile_update(statement["u"], (), expression_environment(request, {}, statement["u"], constants))
-            except DocumentError as error:
-                raise failure(error.code, error.message) from error
+def _check_pipeline(request: Request, statement: Document) -> None:
+    """Raise CommandError for an update that is no document, and no pipeline that can be run: before any is run."""
+    pipeline = statement["u"]
+    if type(pipeline) is not list:
+        raise failure(FAILED_TO_PARSE, "Update argument must be either an object or an array")
+    try:
+        compile_update(pipeline, (), expression_environment(request, {}, pipeline, statement.get("c")))
+    except DocumentError as error:
+        raise of_document_error(error) from error
 
 
 async def _run(request: Request, statement: Document, index: int, number: int, batch: _UpdateReply) -> None:
@@ -228,7 +228,9 @@ async def _run(request: Request, statement: Document, index: int, number: int, b
         batch.add(index, (await perform(request, request.namespace, prepared.changing(), number)).answer)
 
 
-async def _update_many(request: Request, prepared: UpdateStatement, index: int, number: int, batch: _UpdateReply) -> bool:
+async def _update_many(
+    request: Request, prepared: UpdateStatement, index: int, number: int, batch: _UpdateReply
+) -> bool:
     """Update every match, document by document, letting others run between two; return whether there was any.
 
     An error leaves what was updated before, but the reply does not count it.

@@ -16,7 +16,6 @@ from harness.sim.documents.paths import array_index
 from harness.sim.documents.values import MISSING, identical
 from harness.sim.server.records import Document
 
-
 _DELTA_BYTES: Final = 15
 """What the oplog adds to a difference: where both together are no smaller than the document, it is told as replaced."""
 

@@ -14,6 +14,7 @@ from harness.sim.server.write_concern import MAJORITY, WriteConcern
 
 _DEFAULT: Final = WriteConcern(provenance="implicitDefault")
 _MAJORITY: Final = WriteConcern()
+_ONE: Final = WriteConcern(w=1)
 _FIELDS: Final = frozenset({"w", "j", "wtimeout", "fsync", "getLastError", "provenance"})
 _W_MAX: Final = 50
 
@@ -22,8 +23,12 @@ def parse_write_concern(given: Document | None) -> WriteConcern:
     """Return the write concern, majority where none is given. Raises CommandError (9, 40415) for a malformed one."""
     if not given:
         return _DEFAULT
-    if len(given) == 1 and given.get("w") == MAJORITY:
-        return _MAJORITY
+    if len(given) == 1:
+        w = given.get("w")
+        if w == MAJORITY:
+            return _MAJORITY
+        if w == 1 and type(w) is int:
+            return _ONE
     for name in given:
         if name not in _FIELDS:
             raise failure(UNKNOWN_FIELD, f"BSON field 'WriteConcernOptions.{name}' is an unknown field.")
@@ -49,7 +54,7 @@ def _acknowledgements(w: Any) -> int | str:
 
 
 async def wait_for_concern(request: Request, concern: WriteConcern) -> dict[str, Any] | None:
-    """Wait for what the command wrote, or for all that the member has; return the writeConcernError, if there is one."""
+    """Wait for what the command wrote, or for all that the member has; return the writeConcernError, or None."""
     entry = request.entry or request.member.last
     return await request.service.replica_set.await_write_concern(
         request.member, entry, concern, deadline_us=request.deadline_us
