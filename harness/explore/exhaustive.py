@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from harness.errors import HarnessError
 from harness.explore.bounds import Bounds, Used, class_of
 from harness.explore.program import Execution, Program, Workload
 from harness.sim.kernel import Kernel
@@ -40,10 +41,11 @@ class Branch(NamedTuple):
     position: int
     """Number of the choice at which it deviates."""
     option: int
+    label: Label
     used: Used
 
 
-ROOT: Final = Branch(None, -1, 0, Used())
+ROOT: Final = Branch(None, -1, 0, "", Used())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +286,14 @@ def executions_left(noted: Sequence[int], waiting: int, level: int) -> float:
     return left
 
 
+def _not_deterministic(step: Branch, kind: str, options: Sequence[Label]) -> HarnessError:
+    return HarnessError(
+        f"the program is not deterministic: at choice {step.position} of the kind {kind!r} there was {step.label!r} "
+        f"before, and now there are {', '.join(map(repr, options))}",
+        next_step="audit the digests of some seeds: the first event that differs is shown",
+    )
+
+
 def _at_most(one: int, other: int) -> bool:
     return one <= other
 
@@ -295,14 +305,14 @@ class _SearchStrategy:
         self._owner = owner
         self._branch = branch
         self._used = branch.used
-        steps = []
+        steps: list[Branch] = []
         step: Branch | None = branch
         while step is not None and step.position >= 0:
-            steps.append((step.position, step.option))
+            steps.append(step)
             step = step.parent
         self._steps = steps
         self._end = branch.position
-        self._next = steps[-1][0] if steps else -1
+        self._next = steps[-1].position if steps else -1
         self._count = -1
         self._kernel: Kernel | None = None
 
@@ -316,9 +326,11 @@ class _SearchStrategy:
         if count <= self._end:
             if count < self._next:
                 return default
-            option = self._steps.pop()[1]
-            self._next = self._steps[-1][0] if self._steps else self._end + 1
-            return option
+            step = self._steps.pop()
+            self._next = self._steps[-1].position if self._steps else self._end + 1
+            if step.option >= len(options) or options[step.option] != step.label:
+                raise _not_deterministic(step, kind, options)
+            return step.option
         return self._explore(kind, options, default)
 
     def _explore(self, kind: str, options: Sequence[Label], default: int) -> int:
@@ -333,5 +345,5 @@ class _SearchStrategy:
                 continue
             used = self._used.plus(class_of(kind, label, current_can_go_on=current_can_go_on))
             if owner.bounds.admits(used):
-                owner.wait(Branch(self._branch, self._count, option, used))
+                owner.wait(Branch(self._branch, self._count, option, label, used))
         return default

@@ -120,7 +120,8 @@ def tell(workload: Workload, execution: Execution) -> Iterator[str]:
         for operation in execution.history.operations:
             lines += _operation_lines(operation, ids.get(operation.index, ""))
     times = _times_of(execution)
-    lines += [(times.get(d, 0), 1, deviation_words(d)) for d in execution.deviations]
+    # At one time, who runs is decided before an operation begins, and what strikes its messages after.
+    lines += [(times.get(d, 0), 1 if d.site.kind == RUN else 3, deviation_words(d)) for d in execution.deviations]
     lines.sort(key=lambda line: line[:2])
     yield from (text for _, _, text in lines[:_MOST_SENTENCES])
     if len(lines) > _MOST_SENTENCES:
@@ -145,7 +146,7 @@ def _operation_lines(operation: Operation, name: str) -> Iterator[tuple[int, int
     title = f" as operation {name}" if name else ""
     yield operation.start_ns, 2, f"{who} calls {operation.function}({arguments}){title}."
     for attempt in operation.attempts:
-        yield attempt.start_ns, 3, f"{who} {_attempt_words(attempt)}."
+        yield attempt.start_ns, 4, f"{who} {_attempt_words(attempt)}."
     if operation.returned_ns is not None:
         yield operation.returned_ns, 0, f"{who}'s {operation.function} {_ending(operation)}."
 

@@ -26,9 +26,7 @@ WORKLOAD = Workload(
     )
 )
 
-DEVIATIONS = (
-{deviations}
-)
+DEVIATIONS = ({deviations})
 
 strategy = ReplayStrategy(DEVIATIONS)
 execution = program.execute(WORKLOAD, strategy)
@@ -64,7 +62,8 @@ def _item(item: WorkloadItem) -> str:
 
 
 def _deviations(deviations: Sequence[Deviation]) -> str:
-    return "\n".join(
-        f"    Deviation(Site({site.task!r}, {site.operation!r}, {site.kind!r}, {site.occurrence}), {label!r}),"
+    lines = "".join(
+        f"\n    Deviation(Site({site.task!r}, {site.operation!r}, {site.kind!r}, {site.occurrence}), {label!r}),"
         for site, label in deviations
     )
+    return f"{lines}\n" if lines else ""

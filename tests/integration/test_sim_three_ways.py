@@ -12,7 +12,7 @@ import pytest
 from probe_registry import PROBES
 from three_ways import harness_serve, mongod_set, on_simulator, through_pymongo
 
-pytestmark = [pytest.mark.mongod, pytest.mark.slow, pytest.mark.xdist_group("three-ways")]
+pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 PROBES_AT_LEAST = 60
 

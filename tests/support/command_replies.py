@@ -11,7 +11,7 @@ from typing import Any
 from bson.binary import Binary
 from bson.int64 import Int64
 from bson.timestamp import Timestamp
-from command_cases import A, B, Command, Step
+from command_steps import A, B, Command, Step
 
 Execute = Callable[[Command], dict[str, Any]]
 

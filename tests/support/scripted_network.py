@@ -118,6 +118,8 @@ def answer_plainly(command: dict[str, Any]) -> dict[str, Any]:
         "findAndModify": {"lastErrorObject": {"n": 1, "updatedExisting": True}, "value": {"_id": 1}, "ok": 1.0},
         "find": found,
         "aggregate": found,
+        "listCollections": found,
+        "listIndexes": found,
         "distinct": {"values": [1, 2], "ok": 1.0},
         "count": {"n": 1, "ok": 1.0},
     }

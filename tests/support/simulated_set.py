@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.sim.documents.values import normalise
 from harness.sim.kernel import Kernel, Strategy
+from harness.sim.kernel.choices import RUN
 from harness.sim.server.commands.dispatch import Dispatcher
 from harness.sim.server.configuration import Configuration
 from harness.sim.server.replica_set import ReplicaSet
@@ -71,3 +72,26 @@ class Choosing:
         wanted = self._labels.get(kind)
         label = wanted() if callable(wanted) else wanted
         return options.index(label) if label in options else default
+
+
+class Interleaving:
+    """Lets the tasks go on in the order of ``turns``, by name; when they are used up, by default."""
+
+    def __init__(self, *turns: str) -> None:
+        self._turns = list(turns)
+
+    def begin(self, kernel: Any) -> None:
+        """Need nothing of it."""
+
+    def choose(self, kind: str, options: Any, default: int, footprints: Any) -> int:
+        """Return the task whose turn it is."""
+        if kind != RUN or not self._turns or self._turns[0] not in options:
+            return default
+        return int(options.index(self._turns.pop(0)))
+
+
+def documents_of(reply: dict[str, Any]) -> list[Any]:
+    """Return the documents of a reply with a cursor."""
+    cursor = reply["cursor"]
+    documents: list[Any] = cursor.get("firstBatch", cursor.get("nextBatch"))
+    return documents

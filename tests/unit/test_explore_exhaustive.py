@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from toy_programs import Counter, FaultyCounter, Lease, Register, StaleRead, ToyProgram, WriteSkew
 
+from harness.errors import HarnessError
 from harness.explore.bounds import UNBOUNDED, Bounds, Used
 from harness.explore.exhaustive import Budget, Progress, SearchResult, executions_left, search
 from harness.explore.program import Execution, Workload
@@ -223,6 +224,24 @@ def test_options_can_be_left_out_of_a_search() -> None:
     )
     assert result.complete
     assert result.violations == ()
+
+
+class Fickle(Register):
+    """A program that offers other faults in every execution."""
+
+    count = 0
+
+    async def perform(self, run: Any, client: int, call: Any) -> Any:
+        Fickle.count += 1
+        run.kernel.choose("fault", ("none", f"fault {Fickle.count}"))
+        return await super().perform(run, client, call)
+
+
+def test_a_program_that_is_not_deterministic_is_told() -> None:
+    """A search that does not come to a branch again says so, and where."""
+    program = Fickle(1, 1)
+    with pytest.raises(HarnessError, match="not deterministic: at choice 0 of the kind 'fault'"):
+        search(program, program.workload(), Bounds())
 
 
 def test_bounds_count_by_class() -> None:

@@ -7,6 +7,7 @@ of a cell, so it is done once, and every run begins with the data that it left.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ from harness.run.simulated.nemesis import SimulatedNemesis
 from harness.run.simulated.strikes import Stage, twins_of
 from harness.seed import stream
 from harness.sim.kernel import DefaultStrategy, Deviation, Kernel, Strategy
+from harness.sim.kernel.guard import guard
 from harness.sim.server.commands.dispatch import Dispatcher
 from harness.sim.server.network import Network
 from harness.sim.server.records import Data
@@ -92,9 +94,10 @@ class Simulator:
         keep_events: bool = False,
     ) -> SimulatedRun:
         """Simulate one run. Raises ScenarioError for the scenario's own mistakes."""
-        if self._prepared is None:
-            self._prepare()
-        return _Run(self, seed, workload, strategy, facts, keep_events=keep_events).do()
+        with guard(sys.modules[self.cell.scenario.workload.__module__]):
+            if self._prepared is None:
+                self._prepare()
+            return _Run(self, seed, workload, strategy, facts, keep_events=keep_events).do()
 
     @property
     def prepared(self) -> tuple[Data | None, int]:

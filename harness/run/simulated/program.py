@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack
 from harness.explore.program import REAL_TIME_ORDER, Execution, Workload
 from harness.result import RunVerdict
 from harness.run.judge import kinds_of, reasons_of
-from harness.run.simulated.cell import SimulatedCell
+from harness.run.simulated.cell import START_US, SimulatedCell
 from harness.run.simulated.execute import Simulator, draw_workload
 from harness.run.simulated.judged import judge_execution
 from harness.scenario.load import load_scenario
@@ -56,6 +56,7 @@ class SeedProgram:
             ),
             reason="; ".join(reasons_of(verdict)),
             history=run.history,
+            origin_us=START_US,
             facts=judged,
             events=run.events,
         )

@@ -10,7 +10,8 @@ from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
 from harness.sim.documents.errors import BAD_VALUE, FAILED_TO_PARSE, DocumentError
-from harness.sim.documents.match_tests import Test, whole_part
+from harness.sim.documents.match_tests import Test, parse_whole_number, whole_part
+from harness.sim.documents.rendering import element_text
 from harness.sim.documents.values import INT64_MAX, INT64_MIN, is_number
 
 # (bits of the mask that are set in the value, mask) -> verdict
@@ -22,12 +23,12 @@ _VERDICTS: Final[Mapping[str, Callable[[int, int], bool]]] = {
 }
 
 
-def bits_test(name: str, argument: Any) -> Test:
-    """Return the test of operator ``name``; ``argument`` is a mask, a list of bit positions or binary data.
+def bits_test(name: str, argument: Any, path: str) -> Test:
+    """Return the test of operator ``name`` at ``path``; ``argument`` is a mask, a list of bit positions or binary data.
 
     Raises DocumentError (2, 9) for any other argument.
     """
-    mask = _mask(name, argument)
+    mask = _mask(name, argument, path)
     verdict = _VERDICTS[name]
 
     def test(value: Any) -> bool:
@@ -54,27 +55,27 @@ def _rounded(value: Decimal128) -> int:
     return int(decimal.to_integral_value(ROUND_HALF_EVEN))
 
 
-def _exact(value: Any) -> Any:
-    return value.to_decimal() if type(value) is Decimal128 else value
-
-
-def _mask(name: str, argument: Any) -> int:
+def _mask(name: str, argument: Any, path: str) -> int:
     if type(argument) is bytes or type(argument) is Binary:
         return int.from_bytes(argument, "little")
     if type(argument) is list:
-        return sum(1 << position for position in {_position(item) for item in argument})
+        positions = {_position(str(place), item) for place, item in enumerate(argument)}
+        return sum(1 << position for position in positions)
     if not is_number(argument):
-        raise DocumentError(BAD_VALUE, f"{name} takes an Array, a number, or a BinData but received: {argument}")
-    whole = whole_part(argument)
-    if whole is None or whole != _exact(argument) or whole < 0:
-        raise DocumentError(FAILED_TO_PARSE, f"Expected a non-negative whole number in: {name}: {argument}")
-    return whole
+        shown = element_text(name, argument)
+        raise DocumentError(BAD_VALUE, f"{path} takes an Array, a number, or a BinData but received: {shown}")
+    return _whole(name, argument)
 
 
-def _position(item: Any) -> int:
-    if not is_number(item):
-        raise DocumentError(BAD_VALUE, f"bit positions must be an integer but got: {item}")
-    whole = whole_part(item)
-    if whole is None or whole != _exact(item) or whole < 0:
-        raise DocumentError(BAD_VALUE, f"bit positions must be >= 0 but got: {item}")
+def _position(name: str, item: Any) -> int:
+    try:
+        return _whole(name, item)
+    except DocumentError as error:
+        raise DocumentError(BAD_VALUE, f"Failed to parse bit position. {error.message}") from error
+
+
+def _whole(name: str, argument: Any) -> int:
+    whole = parse_whole_number(argument, name)
+    if whole < 0:
+        raise DocumentError(FAILED_TO_PARSE, f"Expected a non-negative number in: {element_text(name, argument)}")
     return whole

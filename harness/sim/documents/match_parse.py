@@ -9,14 +9,13 @@ from bson.decimal128 import Decimal128
 from bson.regex import Regex
 
 from harness.sim.documents import match_tests as tests
-from harness.sim.documents.errors import BAD_VALUE, FAILED_TO_PARSE, DocumentError, UnsupportedOperator
+from harness.sim.documents.errors import BAD_VALUE, DocumentError, UnsupportedOperator
 from harness.sim.documents.expressions import Environment, compile_expression, truthy
 from harness.sim.documents.match_bits import bits_test
 from harness.sim.documents.match_nodes import Node, conjunction, disjunction, leaf, negation, whole
 from harness.sim.documents.match_schema import compile_schema
 from harness.sim.documents.order import hashable_key
 from harness.sim.documents.regex import regex_with_options
-from harness.sim.documents.rendering import element_text
 from harness.sim.documents.values import MISSING, Document, is_number
 
 _WHERE: Final = "a filter"
@@ -83,6 +82,9 @@ def _parse_whole(name: str, argument: Any, environment: Environment | None) -> N
         return whole(name, lambda _: name == "$alwaysTrue")
     if name in _UNMODELLED:
         raise UnsupportedOperator(name, _WHERE)
+    if name == "$not":
+        hint = "If you are trying to negate an entire expression, use $nor."
+        raise DocumentError(BAD_VALUE, f"unknown top level operator: $not. {hint}")
     hint = "If you have a field name that starts with a '$' symbol, consider using $getField or $setField."
     raise DocumentError(BAD_VALUE, f"unknown top level operator: {name}. {hint}")
 
@@ -161,28 +163,12 @@ def _modulo(path: str, argument: Any) -> Node:
 
 def _size(path: str, argument: Any) -> Node:
     try:
-        size = parse_whole_number(argument, "$size")
+        size = tests.parse_whole_number(argument, "$size")
     except DocumentError as error:
         raise DocumentError(BAD_VALUE, f"Failed to parse $size. {error.message}") from error
     if size < 0:
         raise DocumentError(BAD_VALUE, f"Failed to parse $size. Expected a non-negative number in: $size: {size}")
     return leaf("$size", path, lambda value: type(value) is list and len(value) == size, expand=False)
-
-
-def parse_whole_number(argument: Any, name: str) -> int:
-    """Return an argument that must be a whole number of 64 bits; raises DocumentError (9) for any other."""
-    text = element_text(name, argument)
-    if not is_number(argument):
-        raise DocumentError(FAILED_TO_PARSE, f"Expected a number in: {text}")
-    if type(argument) is float and argument != argument:  # noqa: PLR0124 - tells NaN
-        raise DocumentError(FAILED_TO_PARSE, f"Expected an integer, but found NaN in: {text}")
-    whole = tests.whole_part(argument)
-    if whole is None:
-        raise DocumentError(FAILED_TO_PARSE, f"Cannot represent as a 64-bit integer: {text}")
-    exact = argument.to_decimal() if type(argument) is Decimal128 else argument
-    if whole != exact:
-        raise DocumentError(FAILED_TO_PARSE, f"Expected an integer: {text}")
-    return whole
 
 
 def _regex(path: str, pattern: Any, options: Any) -> Node:
@@ -261,7 +247,7 @@ def as_document(value: Any) -> Document | None:
 
 
 def _bits(name: str) -> Callable[[str, Any], Node]:
-    return lambda path, argument: leaf("bits", path, bits_test(name, argument))
+    return lambda path, argument: leaf("bits", path, bits_test(name, argument, path))
 
 
 _OPERATORS: Final[Mapping[str, Callable[[str, Any], Node]]] = {

@@ -26,6 +26,7 @@ from bson.timestamp import Timestamp
 from harness.sim.documents.errors import BAD_VALUE, FAILED_TO_PARSE, TYPE_MISMATCH, DocumentError
 from harness.sim.documents.order import NULL_RANK, hashable_key, rank, sort_key
 from harness.sim.documents.regex import compile_regex
+from harness.sim.documents.rendering import element_text
 from harness.sim.documents.values import INT64_MAX, INT64_MIN, MISSING, is_number
 
 Test = Callable[[Any], bool]
@@ -197,6 +198,22 @@ def whole_part(number: Any) -> int | None:
     else:
         whole = int(number)
     return whole if INT64_MIN <= whole <= INT64_MAX else None
+
+
+def parse_whole_number(argument: Any, name: str) -> int:
+    """Return an argument that must be a whole number of 64 bits; raises DocumentError (9) for any other."""
+    text = element_text(name, argument)
+    if not is_number(argument):
+        raise DocumentError(FAILED_TO_PARSE, f"Expected a number in: {text}")
+    if type(argument) is float and argument != argument:  # noqa: PLR0124 - tells NaN
+        raise DocumentError(FAILED_TO_PARSE, f"Expected an integer, but found NaN in: {text}")
+    whole = whole_part(argument)
+    if whole is None:
+        raise DocumentError(FAILED_TO_PARSE, f"Cannot represent as a 64-bit integer: {text}")
+    exact = argument.to_decimal() if type(argument) is Decimal128 else argument
+    if whole != exact:
+        raise DocumentError(FAILED_TO_PARSE, f"Expected an integer: {text}")
+    return whole
 
 
 _TYPES_BY_CODE: Final[Mapping[int, Callable[[Any], bool]]] = {

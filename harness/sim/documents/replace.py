@@ -86,8 +86,8 @@ def id_first(document: Document) -> Document:
 
 
 def check_id(value: Any, *, built: bool = False) -> None:
-    """Raise DocumentError (52, 53) for a value that cannot be an ``_id``, 54 for an array that an update ``built``."""
-    if built and type(value) is list:
+    """Raise DocumentError (52, 53) for a value that cannot be an ``_id``, 54 for an array that operators ``built``."""
+    if built and type(value) is list and value:
         message = (
             "After applying the update to the document, the field '_id' was found to be an array or array descendant."
         )

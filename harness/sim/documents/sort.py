@@ -35,7 +35,7 @@ def sort_documents(documents: Iterable[Document], specification: Mapping[str, An
 
 def _descends(path: str, direction: Any) -> bool:
     if type(direction) is dict:
-        raise DocumentError(_META_EXPECTED, f"$meta is the only expression supported by $sort right now: {path}")
+        raise DocumentError(_META_EXPECTED, "$meta is the only expression supported by $sort right now")
     if not is_number(direction):
         raise DocumentError(_ILLEGAL_KEY, f"Illegal key in $sort specification: {element_text(path, direction)}")
     value = whole_part(direction)

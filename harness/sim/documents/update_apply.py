@@ -67,13 +67,13 @@ class _Run:
             return self._update_fields(node, value, path)
         if type(value) is list:
             return self._update_items(node, value, path)
-        for part, child in self._children(node):
+        for part, child in self._children(node, path):
             self._refuse_unviable(child, value, path, part, (part,))
         return value
 
     def _update_fields(self, node: ObjectNode, value: Any, path: Parts) -> Any:
         result = value
-        for name, child in self._children(node):
+        for name, child in self._children(node, path):
             current = MISSING if result is MISSING else result.get(name, MISSING)
             updated = self.update(child, current, (*path, name))
             if updated is current:
@@ -87,7 +87,7 @@ class _Run:
 
     def _update_items(self, node: ObjectNode, value: list[Any], path: Parts) -> Any:
         result = value
-        for part, child in self._children(node):
+        for part, child in self._children(node, path):
             index = list_index(part)
             if index is None:
                 self._refuse_unviable(child, result, path, part, (part,))
@@ -98,14 +98,14 @@ class _Run:
                 result = _with_item(result, index, None if updated is MISSING else updated)
         return result
 
-    def _children(self, node: ObjectNode) -> Iterator[tuple[str, UpdateNode]]:
+    def _children(self, node: ObjectNode, path: Parts) -> Iterator[tuple[str, UpdateNode]]:
         if node.positional is None:
             return iter(node.children.items())
         if self.state.position is None:
             raise DocumentError(BAD_VALUE, "The positional operator did not find the match needed from the query.")
         name = str(self.state.position)
         present = node.children.get(name)
-        child = node.positional if present is None else merge(node.positional, present, (name,))
+        child = node.positional if present is None else merge(node.positional, present, (*path, name))
         children = {**node.children, name: child}
         return iter([(key, children[key]) for key in in_update_order(children)])
 
@@ -139,7 +139,7 @@ class _Run:
             message = f"The path '{whole}' must exist in the document in order to apply array updates."
             raise DocumentError(BAD_VALUE, message)
         if isinstance(node, ObjectNode):
-            for name, child in self._children(node):
+            for name, child in self._children(node, path):
                 self._refuse_unviable(child, value, path, part, (*rest, name))
         elif not isinstance(node, RenamedNode):
             if node.ignores_unviable or (node.skip is not None and node.skip(self.state, node.argument)):
@@ -183,7 +183,7 @@ def _without(document: Document, path: Parts) -> Document:
         result[name] = _without(document[name], rest)
     else:
         if name == "_id":
-            message = "Unsetting the path '_id' using $rename would modify the immutable field '_id'"
+            message = "Performing an update on the path '_id' would modify the immutable field '_id'"
             raise DocumentError(IMMUTABLE_FIELD, message)
         del result[name]
     return result

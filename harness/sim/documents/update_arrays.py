@@ -17,8 +17,8 @@ from harness.sim.documents.errors import (
     DocumentError,
 )
 from harness.sim.documents.match import compile_filter
-from harness.sim.documents.match_parse import is_condition, parse_whole_number
-from harness.sim.documents.match_tests import Test, equality_test
+from harness.sim.documents.match_parse import is_condition
+from harness.sim.documents.match_tests import Test, equality_test, parse_whole_number
 from harness.sim.documents.order import hashable_key, sort_key
 from harness.sim.documents.paths import Parts, split
 from harness.sim.documents.rendering import document_text, type_name
@@ -100,13 +100,13 @@ def _push_number(argument: Mapping[str, Any], clause: str, wanted: str) -> int |
 def _push_sorter(argument: Any) -> Sorter:
     if type(argument) is dict:
         if not argument:
-            raise DocumentError(BAD_VALUE, "The $sort pattern is empty when it should be a set of fields.")
+            raise DocumentError(BAD_VALUE, "The sort pattern is empty when it should be a set of fields.")
         for name, direction in argument.items():
             _check_direction(direction)
             if not name:
-                raise DocumentError(BAD_VALUE, "The $sort field cannot be empty")
+                raise DocumentError(BAD_VALUE, "The sort field cannot be empty")
             if "" in split(name):
-                raise DocumentError(BAD_VALUE, f"The $sort field is a dotted field but has an empty part: {name}")
+                raise DocumentError(BAD_VALUE, f"The sort field is a dotted field but has an empty part: {name}")
         return array_element_sorter(argument)
     if not is_number(argument):
         message = "The $sort is invalid: use 1/-1 to sort the whole element, or {field:1/-1} to sort embedded fields"
@@ -118,7 +118,7 @@ def _push_sorter(argument: Any) -> Sorter:
 
 def _check_direction(argument: Any) -> None:
     if _direction(argument) not in (1, -1):
-        raise DocumentError(BAD_VALUE, "The $sort element value must be either 1 or -1")
+        raise DocumentError(BAD_VALUE, "The sort element value must be either 1 or -1")
 
 
 def _direction(argument: Any) -> Any:

@@ -44,12 +44,12 @@ async def hello(request: Request) -> dict[str, Any]:
     return reply
 
 
-async def ping(request: Request) -> dict[str, Any]:
+async def ping(_request: Request) -> dict[str, Any]:
     """Answer."""
     return {}
 
 
-async def build_info(request: Request) -> dict[str, Any]:
+async def build_info(_request: Request) -> dict[str, Any]:
     """Return the version that is modelled."""
     return {
         "version": VERSION,
@@ -63,7 +63,7 @@ async def build_info(request: Request) -> dict[str, Any]:
     }
 
 
-async def connection_status(request: Request) -> dict[str, Any]:
+async def connection_status(_request: Request) -> dict[str, Any]:
     """Return that nobody is logged in."""
     return {"authInfo": {"authenticatedUsers": [], "authenticatedUserRoles": []}}
 
@@ -76,7 +76,7 @@ async def get_parameter(request: Request) -> dict[str, Any]:
         "ttlMonitorSleepSecs": configuration.ttl_interval_us // _US_PER_SECOND,
         "maxTransactionLockRequestTimeoutMillis": configuration.lock_timeout_us // 1_000,
     }
-    found = {name: values[name] for name in _PARAMETERS if name in request.command}
+    found: dict[str, Any] = {name: values[name] for name in _PARAMETERS if name in request.command}
     if not found:
         raise failure(72, "no option found to get")
     return found

@@ -10,7 +10,7 @@ from bson.int64 import Int64
 from bson.timestamp import Timestamp
 
 from harness.sim.documents.order import hashable_key
-from harness.sim.server.commands.sessions import ANONYMOUS
+from harness.sim.server.commands.session_ids import ANONYMOUS
 from harness.sim.server.commands.update_descriptions import describe_update
 from harness.sim.server.records import Change, Data, Document, OplogEntry
 
@@ -47,16 +47,6 @@ def event(entry: OplogEntry, change: Change) -> Document:
 def invalidation(entry: OplogEntry) -> Document:
     """Return the event that ends a stream, without its ``_id``."""
     return {"operationType": "invalidate", **_times(entry)}
-
-
-def invalidates(change: Change, *, whole_database: bool, bounded: bool) -> bool:
-    """Return whether a stream ends after the change: one on a collection, or on a ``whole_database``.
-
-    A stream on all databases is not ``bounded``, and does not end.
-    """
-    if whole_database:
-        return bounded and change.kind == "dropDatabase"
-    return change.kind in ("drop", "rename", "dropDatabase")
 
 
 def current_document(data: Data, told: Document) -> Document | None:

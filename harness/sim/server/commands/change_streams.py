@@ -33,7 +33,7 @@ from harness.sim.server.commands.read_concerns import MAJORITY, ticks
 from harness.sim.server.commands.reading import unsupported
 from harness.sim.server.commands.resume_tokens import EVENT, HIGH_WATER_MARK, Token
 from harness.sim.server.errors import CommandError
-from harness.sim.server.records import Data, Document, OplogEntry
+from harness.sim.server.records import Change, Data, Document, OplogEntry
 
 _OPTIONS: Final = frozenset(
     {"resumeAfter", "startAfter", "startAtOperationTime", "fullDocument", "fullDocumentBeforeChange"}
@@ -71,9 +71,7 @@ async def open_stream(request: Request, pipeline: list[Document]) -> dict[str, A
     _check(request, options, pipeline)
     request.in_change_stream = True
     scope = _scope(request, options)
-    place, expected = _start(request, options)
-    stages = _compiled(request, pipeline[1:])
-    stream = ChangeStream(request, scope, place, expected, stages, options.get("fullDocument", "default"))
+    stream = ChangeStream(request, options, scope, _compiled(request, pipeline[1:]))
     stream.check_history(request)
     if stream.expected is not None:
         stream.check_expected(request)
@@ -95,22 +93,30 @@ def _check(request: Request, options: Any, pipeline: list[Document]) -> None:
         raise unsupported("pre- and post-images of change streams")
     if options.get("showExpandedEvents"):
         raise unsupported("`showExpandedEvents` of change streams")
+    _check_resuming(options)
+    for stage in pipeline[1:]:
+        name = next(iter(stage))
+        if name not in _STAGES:
+            raise failure(ILLEGAL_OPERATION, f"{name} is not permitted in a $changeStream pipeline")
+    _check_level(request)
+
+
+def _check_resuming(options: Document) -> None:
     if "resumeAfter" in options and "startAfter" in options:
         raise failure(50865, "Do not specify both 'resumeAfter' and 'startAfter' in a $changeStream stage")
     if "startAtOperationTime" in options and ("resumeAfter" in options or "startAfter" in options):
         message = "Only one type of resume option is allowed, but multiple were found."
         raise failure(40674, message)
-    for stage in pipeline[1:]:
-        name = next(iter(stage))
-        if name not in _STAGES:
-            raise failure(ILLEGAL_OPERATION, f"{name} is not permitted in a $changeStream pipeline")
+
+
+def _check_level(request: Request) -> None:
     given = request.command.get("readConcern")
     if given is not None and "level" in given and given["level"] != MAJORITY:
         level = given["level"]
+        shown = f'{{ readConcern: {{ level: "{level}", provenance: "clientSupplied" }} }}'
         message = (
-            f'Command aggregate does not support {{ readConcern: {{ level: "{level}", provenance: "clientSupplied" }} }} '
-            ":: caused by :: Aggregation stage $changeStream cannot run with a readConcern other than 'majority'. "
-            f"Current readConcern: {level}"
+            f"Command aggregate does not support {shown} :: caused by :: Aggregation stage $changeStream cannot run "
+            f"with a readConcern other than 'majority'. Current readConcern: {level}"
         )
         raise failure(INVALID_OPTIONS, message)
 
@@ -167,28 +173,16 @@ class ChangeStream:
         "expected",
     )
 
-    def __init__(
-        self,
-        request: Request,
-        scope: Scope,
-        place: Token,
-        expected: Token | None,
-        stages: Stage | None,
-        full_document: str,
-    ) -> None:
+    def __init__(self, request: Request, options: Document, scope: Scope, stages: Stage | None) -> None:
         self._scope = scope
-        self._place = place
-        self._last = resume_tokens.encode(place)
+        self._place, self.expected = _start(request, options)
+        given = options.get("resumeAfter", options.get("startAfter"))
+        self._last: Document = resume_tokens.encode(self._place) if given is None else given
         self._stages = stages
-        self._full_document = full_document
-        self.expected = expected
+        self._full_document: str = options.get("fullDocument", "default")
         self._passed_over = False
         self.exhausted = False
         self.awaits_data = True
-        given = request.command["pipeline"][0]["$changeStream"]
-        token = given.get("resumeAfter", given.get("startAfter"))
-        if token is not None:
-            self._last = token
 
     def describe(self, cursor: dict[str, Any]) -> None:
         """Add where a reader may resume, and whether the stream has ended."""
@@ -270,8 +264,8 @@ class ChangeStream:
     def check_expected(self, request: Request) -> bool:
         """Return whether the event that the stream resumes after is committed here; it is not expected any more then.
 
-        Raises CommandError 280 where it is not in the log. Where this pipeline leaves it out, the stream fails later, at
-        the first event that it would tell: mongod matches before it looks for the token.
+        Raises CommandError 280 where it is not in the log. Where this pipeline leaves it out, the stream fails later,
+        at the first event that it would tell: mongod matches before it looks for the token.
         """
         wanted = self.expected
         top = self._top(request)
@@ -303,12 +297,15 @@ class ChangeStream:
             token = Token(entry.timestamp, EVENT, index)
             event = change_events.event(entry, change)
             yield token, {"_id": resume_tokens.encode(token, change.uuid), **event}, change.uuid
-            if change_events.invalidates(
-                change, whole_database=not self._scope.collection, bounded=bool(self._scope.database)
-            ):
+            if self._is_invalidated_by(change):
                 token = token._replace(from_invalidate=True)
                 event = change_events.invalidation(entry)
                 yield token, {"_id": resume_tokens.encode(token, change.uuid), **event}, change.uuid
+
+    def _is_invalidated_by(self, change: Change) -> bool:
+        if self._scope.collection:
+            return change.kind in ("drop", "rename", "dropDatabase")
+        return bool(self._scope.database) and change.kind == "dropDatabase"
 
     def _told(self, request: Request, event: Document) -> Document | None:
         """Return the event as the stream's pipeline leaves it, None where the pipeline leaves it out."""
@@ -318,11 +315,12 @@ class ChangeStream:
             return event
         told = next(iter(self._stages([event])), None)
         if told is not None and told.get("_id") != event["_id"]:
+            found = {"_id": told["_id"]} if "_id" in told else {}
             message = (
                 "Encountered an event whose _id field, which contains the resume token, was modified by the pipeline. "
                 "Modifying the _id field of an event makes it impossible to resume the stream from that point. Only "
                 "transformations that retain the unmodified _id field are allowed. "
-                f"Expected: {{ _id: {value_text(event['_id'])} }} but found: {value_text({k: v for k, v in told.items() if k == '_id'})}"
+                f"Expected: {value_text({'_id': event['_id']})} but found: {value_text(found)}"
             )
             raise failure(CHANGE_STREAM_FATAL, f"Executor error during getMore :: caused by :: {message}")
         return told

@@ -10,6 +10,7 @@ from harness.sim.server.commands import arguments
 from harness.sim.server.commands.arguments import fields
 from harness.sim.server.commands.codes import BAD_VALUE, CURSOR_NOT_FOUND, UNAUTHORIZED, failure
 from harness.sim.server.commands.context import Request
+from harness.sim.server.commands.session_ids import session_text
 from harness.sim.server.records import Document
 
 GET_MORE_FIELDS: Final = fields(
@@ -91,7 +92,7 @@ async def first_batch(
 
 
 async def get_more(request: Request) -> dict[str, Any]:
-    """The next batch. Raises CommandError 43 for a cursor that is not there (any more)."""
+    """Return the next batch. Raises CommandError 43 for a cursor that is not there (any more)."""
     command = request.command
     number = int(command["getMore"])
     cursor = request.state.cursors.get(number)
@@ -124,21 +125,34 @@ def _check(request: Request, cursor: Cursor) -> None:
         raise failure(UNAUTHORIZED, message)
     if "maxTimeMS" in command and not cursor.results.awaits_data:
         raise failure(BAD_VALUE, "cannot set maxTimeMS on getMore command for a non-awaitData cursor")
-    if cursor.session and cursor.session != request.session:
-        where = f"in session {request.session}" if request.session else "without an lsid"
-        message = (
-            f"Cannot run getMore on cursor {cursor.number}, which was created in session {cursor.session}, {where}"
-        )
-        raise failure(50738 if request.session else 50737, message)
+    _check_session(request, cursor)
+
+
+def _check_session(request: Request, cursor: Cursor) -> None:
+    """Raise CommandError where a cursor is not used in the session, or the transaction, that it was opened in."""
+    about = f"Cannot run getMore on cursor {cursor.number}, which was"
+    session = request.session
+    if cursor.session != session:
+        made = f"created in session {session_text(cursor.session)}"
+        if not cursor.session:
+            raise failure(50736, f"{about} not created in a session, in session {session_text(session)}")
+        if not session:
+            raise failure(50737, f"{about} {made}, without an lsid")
+        raise failure(50738, f"{about} {made}, in session {session_text(session)}")
     number = request.transaction.number if request.transaction is not None else -1
-    if number != cursor.transaction_number:
-        message = f"Cannot run getMore on cursor {cursor.number}, which was created in another transaction"
-        raise failure(50739 if number < 0 else 50740, message)
+    made_in = cursor.transaction_number
+    if made_in != number:
+        if made_in < 0:
+            raise failure(50739, f"{about} not created in a transaction, in transaction {number}")
+        if number < 0:
+            raise failure(50740, f"{about} created in transaction {made_in}, without a txnNumber")
+        raise failure(50741, f"{about} created in transaction {made_in}, in transaction {number}")
 
 
 async def kill_cursors(request: Request) -> dict[str, Any]:
     """``killCursors``: close cursors."""
-    killed, missing = [], []
+    killed: list[Int64] = []
+    missing: list[Int64] = []
     for number in request.command["cursors"]:
         present = request.state.cursors.pop(int(number), None) is not None
         (killed if present else missing).append(Int64(number))

@@ -1,4 +1,4 @@
-"""Fail points that tests arm: ``failCommand``, and ``onPrimaryTransactionalWrite`` (closes before the write)."""
+"""Fail points that tests arm: ``failCommand`` for any command, ``onPrimaryTransactionalWrite`` for retryable writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.sim.server.commands.codes import (
     MISSING_FIELD,
     failure,
 )
-from harness.sim.server.errors import CommandError
+from harness.sim.server.errors import CommandError, MemberGone
 
 if TYPE_CHECKING:
     from harness.sim.server.commands.context import Request
@@ -21,10 +21,6 @@ TRANSACTIONAL_WRITE: Final = "onPrimaryTransactionalWrite"
 _NAMES: Final = frozenset({FAIL_COMMAND, TRANSACTIONAL_WRITE})
 _ALWAYS: Final = -1
 _MESSAGE: Final = "Failing command via 'failCommand' failpoint"
-
-
-class ConnectionClosed(Exception):  # noqa: N818 - what happens to the connection; no error of the server
-    """The member closes the connection in place of an answer."""
 
 
 @dataclass(slots=True)
@@ -86,10 +82,25 @@ class FailPoints:
                 del self._armed[key]
         return point.data
 
+    def before_write(self, request: Request) -> bool:
+        """Act on a retryable write as ``onPrimaryTransactionalWrite`` says; return whether no answer comes after it.
+
+        Raises CommandError for its ``failBeforeCommitExceptionCode``.
+        """
+        data = self.hit(request.member.name, TRANSACTIONAL_WRITE)
+        if data is None:
+            return False
+        if "failBeforeCommitExceptionCode" in data:
+            code = int(data["failBeforeCommitExceptionCode"])
+            raise failure(
+                code, f"Failing write for {request.number} due to failpoint. The write must not be reflected."
+            )
+        return bool(data.get("closeConnection", True))
+
     def fail_command(self, request: Request) -> dict[str, Any] | None:
         """Act on a command as ``failCommand`` says; return the writeConcernError that it asks for, if any.
 
-        Raises CommandError for its ``errorCode``, ConnectionClosed for ``closeConnection``.
+        Raises CommandError for its ``errorCode``, MemberGone for ``closeConnection``, which gets no answer.
         """
         point = self._armed.get((request.member.name, FAIL_COMMAND))
         if point is None or request.name not in point.data.get("failCommands", ()):
@@ -101,7 +112,7 @@ class FailPoints:
         if data is None:
             return None
         if data.get("closeConnection"):
-            raise ConnectionClosed
+            raise MemberGone
         if "errorCode" in data:
             raise _asked_error(data)
         concern_error: dict[str, Any] | None = data.get("writeConcernError")

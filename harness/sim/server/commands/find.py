@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from harness.sim.documents.errors import DocumentError
+from harness.sim.documents.match import NO_ENVIRONMENT
 from harness.sim.documents.project import Project, compile_projection
 from harness.sim.documents.sort import sort_documents
 from harness.sim.server.commands import arguments
@@ -13,9 +14,9 @@ from harness.sim.server.commands.codes import BAD_VALUE, failure, of_document_er
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.cursors import ListResults, Results, first_batch
 from harness.sim.server.commands.hints import check_hint
-from harness.sim.server.commands.read_concerns import LINEARIZABLE, SNAPSHOT, timestamp
+from harness.sim.server.commands.read_concerns import DEFAULT, LINEARIZABLE, SNAPSHOT, timestamp
 from harness.sim.server.commands.reading import ReadScan, Source, open_collection, unsupported
-from harness.sim.server.commands.selecting import Selection
+from harness.sim.server.commands.selecting import Selection, has_operator
 from harness.sim.server.records import Document
 
 FIELDS: Final = fields(
@@ -35,27 +36,19 @@ async def find(request: Request) -> dict[str, Any]:
     command = request.command
     arguments.check(command, FIELDS)
     _check(command)
-    limit, skip = arguments.natural(command, "limit"), arguments.natural(command, "skip")
     batch_size = arguments.natural(command, "batchSize") if "batchSize" in command else None
-    query = arguments.optional_document(command, "filter")
     try:
-        environment = request.environment()
-        selection = Selection(query, environment)
-        projection = arguments.optional_document(command, "projection")
-        project = compile_projection(projection, query, environment) if projection else None
-        order = arguments.optional_document(command, "sort")
-        if order:
-            sort_documents((), order)
+        query = _Query(request)
         source = await open_collection(request, request.namespace)
         if "hint" in command:
             check_hint(request, command["hint"])
-        results = await _results(request, source, selection, order, project, skip, limit)
+        results = await query.results(request, source)
     except DocumentError as error:
         raise of_document_error(error) from error
-    reply = await first_batch(
-        request, request.namespace, results, batch_size=batch_size, single=bool(command.get("singleBatch"))
-    )
-    await finish_read(request, reply["cursor"])
+    single = bool(command.get("singleBatch"))
+    reply = await first_batch(request, request.namespace, results, batch_size=batch_size, single=single)
+    if request.read_concern is not DEFAULT:
+        await finish_read(request, reply["cursor"])
     return reply
 
 
@@ -65,27 +58,41 @@ def _check(command: Document) -> None:
     if command.get("tailable"):
         raise failure(BAD_VALUE, "error processing query: tailable cursor requested on non capped collection")
     for name in _NOT_MODELLED:
-        if command.get(name) and command[name] != {"locale": "simple"}:
+        if name in command and command[name] and command[name] != {"locale": "simple"}:
             raise unsupported(f"`{name}` of find")
 
 
-async def _results(
-    request: Request,
-    source: Source,
-    selection: Selection,
-    order: Document,
-    project: Project | None,
-    skip: int,
-    limit: int,
-) -> Results:
-    if not order:
-        return _Scanned(ReadScan(source, selection), project, skip, limit)
-    if selection.is_sorted_by_index(source(), order):
-        return _Scanned(ReadScan(source, selection, order), project, skip, limit)
-    matches = await ReadScan(source, selection).take(request, None)
-    end = skip + limit if limit else None
-    chosen = sort_documents(matches, order)[skip:end]
-    return ListResults([project(document) for document in chosen] if project is not None else chosen)
+class _Query:
+    """A find in runnable form. Raises DocumentError and CommandError for what cannot be parsed."""
+
+    __slots__ = ("_limit", "_order", "_project", "_selection", "_skip")
+
+    def __init__(self, request: Request) -> None:
+        command = request.command
+        self._limit = arguments.natural(command, "limit")
+        self._skip = arguments.natural(command, "skip")
+        query = arguments.optional_document(command, "filter")
+        projection = arguments.optional_document(command, "projection")
+        environment = NO_ENVIRONMENT
+        if projection or has_operator(query):
+            environment = request.environment()
+        self._selection = Selection(query, environment)
+        self._project = compile_projection(projection, query, environment) if projection else None
+        self._order = arguments.optional_document(command, "sort")
+        if self._order:
+            sort_documents((), self._order)
+
+    async def results(self, request: Request, source: Source) -> Results:
+        """Return the results: found as they are asked for, or all at once where they must be sorted first."""
+        selection, order = self._selection, self._order
+        if not order:
+            return _Scanned(ReadScan(source, selection), self._project, self._skip, self._limit)
+        if selection.is_sorted_by_index(source(), order):
+            return _Scanned(ReadScan(source, selection, order), self._project, self._skip, self._limit)
+        matches = await ReadScan(source, selection).take(request, None)
+        end = self._skip + self._limit if self._limit else None
+        chosen = sort_documents(matches, order)[self._skip : end]
+        return ListResults(chosen if self._project is None else [self._project(document) for document in chosen])
 
 
 class _Scanned:

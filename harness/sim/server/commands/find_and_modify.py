@@ -186,7 +186,7 @@ class _Modification:
             "lastErrorObject": {"n": 1, "updatedExisting": False, "upserted": document["_id"]},
             "value": document if self.new else None,
         }
-        statement = insertion(request, document, answer)
+        statement = insertion(request, document, answer, unique=not request.service.defects.upsert_duplicates)
         try:
             await perform(request, request.namespace, statement, number, interruptible=False)
         except DocumentError as error:

@@ -302,9 +302,8 @@ async def list_indexes(request: Request) -> dict[str, Any]:
     collection = request.service.replica_set.applied(request.member).data.collections.get(request.namespace)
     if collection is None:
         raise failure(NAMESPACE_NOT_FOUND, f"ns does not exist: {request.namespace}")
-    listed: list[Document] = [{"v": 2, "key": {"_id": 1}, "name": "_id_"}]
-    for index in collection.indexes:
-        listed.append({"v": 2, "key": dict(index.keys), "name": index.name, **_options(index)})
+    own = [{"v": 2, "key": dict(index.keys), "name": index.name, **_options(index)} for index in collection.indexes]
+    listed: list[Document] = [{"v": 2, "key": {"_id": 1}, "name": "_id_"}, *own]
     cursor = request.command.get("cursor") or {}
     size = arguments.natural(cursor, "batchSize") if "batchSize" in cursor else None
     return await first_batch(request, request.namespace, ListResults(listed), batch_size=size)

@@ -67,13 +67,16 @@ async def insert_one(request: Request, document: Document, number: int) -> None:
     await perform(request, request.namespace, insertion(request, document), number)
 
 
-def insertion(request: Request, document: Document, answer: Document = _ONE, *, namespace: str = "") -> Statement:
+def insertion(
+    request: Request, document: Document, answer: Document = _ONE, *, namespace: str = "", unique: bool = True
+) -> Statement:
     """Return the statement that inserts a document; its effect raises DocumentError 11000 where a key is taken.
 
-    Arguments: ``answer`` is what its repetition gets, ``namespace`` the collection, by default the request's.
+    Arguments: ``answer`` is what its repetition gets, ``namespace`` the collection, by default the request's; without
+    ``unique`` no key is checked, which is a defect.
     """
     namespace = namespace or request.namespace
-    unique = not request.service.defects.unique_check_dropped
+    unique = unique and not request.service.defects.unique_check_dropped
 
     def statement(collection: CollectionData | None) -> Effect:
         present = collection or CollectionData(uuid=request.service.next_number())

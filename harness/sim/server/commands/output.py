@@ -86,7 +86,7 @@ async def _merge_one(
             return Effect(collection, (), (), {})
         if matched == "fail":
             raise DocumentError(DUPLICATE_KEY, f"E11000 duplicate key error collection: {namespace}")
-        return _onto(namespace, collection, *present, document, matched)
+        return _onto(namespace, collection, present, document, matched)
 
     await perform(request, namespace, statement, 0)
 
@@ -101,14 +101,14 @@ def _find(collection: CollectionData | None, paths: list[str], key: tuple[Any, .
 
 
 def _onto(
-    namespace: str, collection: CollectionData, key: IdKey, before: Document, document: Document, matched: str
+    namespace: str, collection: CollectionData, found: tuple[IdKey, Document], document: Document, matched: str
 ) -> Effect:
+    key, before = found
     merged = {**before, **document} if matched == "merge" else {"_id": before["_id"], **document}
     if matched == "keepExisting" or identical(merged, before):
         return Effect(collection, (), (), {})
-    kind = "replace" if matched == "replace" else "update"
     change = Change(
-        kind=kind,
+        kind="replace" if matched == "replace" else "update",
         namespace=namespace,
         key={"_id": before["_id"]},
         document=merged,

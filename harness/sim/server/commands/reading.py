@@ -39,7 +39,8 @@ async def open_collection(request: Request, namespace: str) -> Source:
         return lambda: transaction.visible_data().collections.get(namespace)
     service, member, concern = request.service, request.member, request.read_concern
     if concern is DEFAULT:
-        request.entry = None
+        if member.role != "PRIMARY":
+            request.read_timestamp = service.replica_set.applied(member).timestamp
         return lambda: service.replica_set.applied(member).data.collections.get(namespace)
     entry = await service.replica_set.read_entry(
         member,

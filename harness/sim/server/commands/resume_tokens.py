@@ -27,17 +27,20 @@ _FORM: Final = re.compile(
 
 
 class Token(NamedTuple):
-    """A place in the stream: after what compares lower or equal. ``time`` is a cluster time as an integer."""
+    """A place in the stream: after what compares lower or equal.
+
+    ``time`` is a cluster time as an integer, ``place`` the number of the operation in its transaction.
+    """
 
     time: int
     kind: int = HIGH_WATER_MARK
-    index: int = 0
+    place: int = 0
     from_invalidate: bool = False
 
 
 def encode(token: Token, uuid: int = 0) -> dict[str, str]:
     """Return the token as an event's ``_id``; ``uuid`` is that of the event's collection, 0 for none."""
-    parts = [_TIME, f"{token.time:016X}", _number(_VERSION), _number(token.kind), _number(token.index)]
+    parts = [_TIME, f"{token.time:016X}", _number(_VERSION), _number(token.kind), _number(token.place)]
     parts.append(_BOOLS[token.from_invalidate])
     if uuid:
         parts.append(f"{_UUID}{uuid:032X}")
@@ -66,4 +69,5 @@ def decode(document: Any) -> Token:
 
 
 def _value(text: str) -> int:
-    return 0 if text == _ZERO else int(text[2:], 16) >> 1
+    digits = text[len(_ZERO) :]
+    return int(digits, 16) >> 1 if digits else 0

@@ -115,6 +115,14 @@ class Selection:
         return fitting[0] if len(fitting) == 1 else None
 
 
+def has_operator(query: Document) -> bool:
+    """Return whether a filter has an operator at its top, as ``$expr``, and so may read the clock or variables."""
+    for name in query:  # noqa: SIM110 - a generator would take half as long again
+        if name[:1] == "$":
+            return True
+    return False
+
+
 def pins(value: Any) -> bool:
     """Return whether ``{_id: value}`` can match one document only."""
     if type(value) is dict:

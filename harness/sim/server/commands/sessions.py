@@ -6,8 +6,6 @@ session record, so a write and the memory of it are rolled back together.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from bson.binary import Binary
@@ -26,6 +24,7 @@ from harness.sim.server.commands.codes import (
 )
 from harness.sim.server.commands.context import ActiveSession, MemberState, Request
 from harness.sim.server.commands.read_concerns import DEFAULT, LOCAL, MAJORITY, SNAPSHOT
+from harness.sim.server.commands.session_ids import session_text
 from harness.sim.server.commands.transactions import ABORTED, Transaction, committed
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ KILL_ALL_FIELDS: Final = fields("killAllSessions", {"killAllSessions": "array"})
 REFRESH_FIELDS: Final = fields("refreshSessions", {"refreshSessions": "array"})
 START_FIELDS: Final = fields("startSession", {})
 
-ANONYMOUS: Final = hashlib.sha256(b"").digest()
-"""The digest of no user, which mongod keeps beside the id of a session."""
 _TIMEOUT_MINUTES: Final = 30
 
 
@@ -204,7 +201,7 @@ async def _snapshot(request: Request) -> OplogEntry:
 
 
 def _too_old(request: Request, active: ActiveSession) -> CommandError:
-    session = _session_text(request.session)
+    session = session_text(request.session)
     if request.command.get("autocommit") is not False and not active.was_transaction:
         message = (
             f"Retryable write with txnNumber {request.number} is prohibited on session {session} because a newer "
@@ -219,11 +216,6 @@ def _too_old(request: Request, active: ActiveSession) -> CommandError:
         "has already started on this session."
     )
     return failure(TRANSACTION_TOO_OLD, message)
-
-
-def _session_text(session: str) -> str:
-    uuid = f"{session[:8]}-{session[8:12]}-{session[12:16]}-{session[16:20]}-{session[20:]}"
-    return f"{uuid} - {base64.b64encode(ANONYMOUS).decode()} -  - "
 
 
 async def end_sessions(_request: Request) -> dict[str, Any]:

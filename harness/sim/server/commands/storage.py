@@ -38,7 +38,7 @@ def insert(
         key = (key, len(documents))
     keys = collection.unique_keys
     if keys:
-        keys = _claim(namespace, collection, key, {}, _unique_keys(collection, document), document, unique=unique)
+        keys = _claim(namespace, collection, (key, document), {}, unique=unique)
     return CollectionData(
         uuid=collection.uuid,
         documents={**documents, key: document},
@@ -54,9 +54,8 @@ def replace(
     keys = collection.unique_keys
     if keys:
         before = _unique_keys(collection, collection.documents[key])
-        after = _unique_keys(collection, document)
-        if before != after:
-            keys = _claim(namespace, collection, key, before, after, document, unique=unique)
+        if before != _unique_keys(collection, document):
+            keys = _claim(namespace, collection, (key, document), before, unique=unique)
     return CollectionData(
         uuid=collection.uuid,
         documents={**collection.documents, key: document},
@@ -123,15 +122,11 @@ def _unique_keys(collection: CollectionData, document: Document) -> Keys:
 
 
 def _claim(
-    namespace: str,
-    collection: CollectionData,
-    key: IdKey,
-    before: Keys,
-    after: Keys,
-    document: Document,
-    *,
-    unique: bool,
+    namespace: str, collection: CollectionData, found: tuple[IdKey, Document], before: Keys, *, unique: bool
 ) -> dict[str, Mapping[Hashable, IdKey]]:
+    """Return the keys of the unique indexes after a document came, or took the place of one that had ``before``."""
+    key, document = found
+    after = _unique_keys(collection, document)
     result: dict[str, Mapping[Hashable, IdKey]] = {}
     for index in collection.indexes:
         if not index.unique:

@@ -37,7 +37,7 @@ WRITE_CONFLICT_MESSAGE: Final = (
 
 
 class Transaction:
-    """A transaction in the memory of a primary. ``snapshot`` is the entry whose data it reads, None before its first read."""
+    """A transaction in the memory of a primary. ``snapshot`` is the entry whose data it reads."""
 
     __slots__ = (
         "changes",
@@ -144,7 +144,10 @@ class Transaction:
             raise failure(WRITE_CONFLICT, WRITE_CONFLICT_MESSAGE)
 
     def committed_data(self, tip: OplogEntry) -> Data:
-        """Return the set's data with this transaction's writes. Raises CommandError 112 where a collection was made twice."""
+        """Return the data of ``tip`` with this transaction's writes.
+
+        Raises CommandError 112 where a collection that it made was made by another too.
+        """
         for namespace in self.created:
             if namespace in tip.data.collections:
                 raise failure(WRITE_CONFLICT, WRITE_CONFLICT_MESSAGE)
@@ -262,7 +265,10 @@ async def _commit_again(request: Request) -> dict[str, Any]:
 
 
 async def abort(request: Request) -> dict[str, Any]:
-    """``abortTransaction``: undo what was written. Raises CommandError 251 where there is nothing to abort, 256 after a commit."""
+    """``abortTransaction``: undo what was written.
+
+    Raises CommandError 251 where there is nothing to abort, 256 after a commit.
+    """
     transaction = request.transaction
     if transaction is None:
         raise committed(request.number)

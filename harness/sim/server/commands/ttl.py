@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from harness.sim.documents.paths import matched_values, split
 from harness.sim.server.commands.delete import removing
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.sim.server.member import Member
 
 _TIMER: Final = "TTL monitor"
+_A_LONG_TIME_DAYS: Final = 10_000
 
 
 class TtlMonitor:
@@ -45,9 +46,10 @@ class TtlMonitor:
 
     def _remove_expired(self, member: Member, namespace: str, index: Index, now: datetime.datetime) -> None:
         collection = member.last.data.collections[namespace]
-        limit = now - datetime.timedelta(seconds=index.expire_after_seconds or 0)
+        lifetime_s = index.expire_after_seconds or 0
+        limit = now - datetime.timedelta(seconds=lifetime_s)
         if self._service.defects.ttl_deletes_unexpired:
-            limit = datetime.datetime.max
+            limit = now + datetime.timedelta(days=_A_LONG_TIME_DAYS)
         claims = self._service.state(member).claims
         for key, document in collection.documents.items():
             if _expired(document, index, limit) and (namespace, "", key) not in claims:
@@ -67,8 +69,6 @@ def _expired(document: Document, index: Index, limit: datetime.datetime) -> bool
     covers = index.definition.covers
     if covers is not None and not covers(document):
         return False
-    dates: list[Any] = []
-    for value in matched_values(document, split(index.keys[0][0])):
-        if type(value) is datetime.datetime:
-            dates.append(value)
+    values = matched_values(document, split(index.keys[0][0]))
+    dates = [value for value in values if type(value) is datetime.datetime]
     return bool(dates) and min(dates) < limit

@@ -17,7 +17,7 @@ from harness.sim.server.commands.codes import failure, of_document_error
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.hints import check_hint
 from harness.sim.server.commands.insert import insertion
-from harness.sim.server.commands.selecting import Found, Selection
+from harness.sim.server.commands.selecting import Found, Selection, has_operator
 from harness.sim.server.commands.writing import (
     Effect,
     Statement,
@@ -72,10 +72,8 @@ class UpdateStatement:
         """Return the statement that updates the first match, or the document ``found`` before if it still matches."""
 
         def statement(collection: CollectionData | None) -> Effect:
-            if found is None:
-                present = self.selection.first(collection)
-            else:
-                present = self.selection.again(collection, found[0])
+            selection = self.selection
+            present = selection.first(collection) if found is None else selection.again(collection, found[0])
             if present is None or collection is None:
                 return Effect(collection, (), (), _NOTHING)
             document = present[1]
@@ -129,7 +127,7 @@ class UpdateStatement:
         """
         if error.code != DUPLICATE_KEY or self.request.transaction is not None or self.multi:
             return False
-        if not self.request.service.defects.upsert_duplicates and not _only_equalities(self.query):
+        if not _only_equalities(self.query):
             return False
         equalities = equality_fields(self.query)
         pattern, value = error.details["keyPattern"], error.details["keyValue"]
@@ -140,17 +138,10 @@ class UpdateStatement:
 
 def expression_environment(request: Request, query: Document, update: Any, constants: Document | None) -> Environment:
     """Return what the expressions of a statement may read; the empty one where it has none."""
-    if type(update) is not list and not _has_operator(query):
+    if type(update) is not list and not has_operator(query):
         return NO_ENVIRONMENT
     environment = request.environment()
     return dataclasses.replace(environment, let={**environment.let, **constants}) if constants else environment
-
-
-def _has_operator(query: Document) -> bool:
-    for name in query:
-        if name[:1] == "$":
-            return True
-    return False
 
 
 async def update(request: Request) -> dict[str, Any]:
@@ -313,8 +304,9 @@ async def upsert_one(request: Request, prepared: UpdateStatement, number: int) -
         await ensure_collection(request, namespace)
         await request.let_others_run(((f"{namespace}:*", True),))
         answer: Document = {"n": 1, "nModified": 0, "upserted": document["_id"]}
+        inserting = insertion(request, document, answer, unique=not request.service.defects.upsert_duplicates)
         try:
-            await perform(request, namespace, insertion(request, document, answer), number, interruptible=False)
+            await perform(request, namespace, inserting, number, interruptible=False)
         except DocumentError as error:
             if not prepared.may_retry(error):
                 raise

@@ -13,6 +13,7 @@ from harness.sim.server.commands import storage
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.storage import LockKey
 from harness.sim.server.commands.transactions import Transaction, expire, lock_namespace
+from harness.sim.server.errors import MemberGone
 from harness.sim.server.records import Change, CollectionData, Data, Document, SessionRecord
 
 
@@ -56,9 +57,16 @@ async def perform(
         if state.claims and (blocker := _blocker(request, locks)) is not None:
             await _wait_for(request, blocker, interruptible=interruptible)
             continue
-        sessions = data.sessions if request.number < 0 else _remembering(request, data, number, answer)
-        after = Data(collections={**data.collections, namespace: collection}, sessions=sessions)
+        collections = {**data.collections, namespace: collection}
+        if request.number < 0:
+            after = Data(collections=collections, sessions=data.sessions)
+            request.entry = request.service.replica_set.append(request.member, after, changes)
+            return effect
+        closes = request.service.fail_points.any_armed and request.service.fail_points.before_write(request)
+        after = Data(collections=collections, sessions=_remembering(request, data, number, answer))
         request.entry = request.service.replica_set.append(request.member, after, changes)
+        if closes:
+            raise MemberGone
         return effect
 
 
