@@ -31,12 +31,15 @@ def simulate(loaded: Sequence[LoadedScenario], options: RunOptions, console: Con
     console.print(f"backend sim: a simulated replica set, {why}, seed {plan.seed}", highlight=False, soft_wrap=True)
     with Progress(console, len(plan.cells)) as progress:
         campaign = SimulatedCampaign(plan=plan, finished=progress.finished, progress=progress.seeds)
-        try:
-            results = campaign.run()
-        except KeyboardInterrupt:
-            console.print("stopped; the cells that were finished are kept", highlight=False)
-            results = tuple(campaign.results)
+        results = campaign.run()
+    if campaign.interrupted:
+        console.print("stopped; the cells that were finished are kept", highlight=False)
     show(plan.directory, results, console, as_json=options.json)
+    console.print(
+        f"these verdicts rest on the simulated replica set ({why}); `harness prove RUN` takes a finding to real servers",
+        highlight=False,
+        soft_wrap=True,
+    )
     return exit_code(results, against_expected=options.expect) if len(results) == len(plan.cells) else 2
 
 

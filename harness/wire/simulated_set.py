@@ -17,6 +17,7 @@ from bson.timestamp import Timestamp
 from harness.errors import BackendError, UsageError
 from harness.interfaces.backend import MemberState
 from harness.interfaces.link import Link
+from harness.sim.documents.values import normalise
 from harness.sim.kernel import DefaultStrategy, Kernel, Strategy
 from harness.sim.kernel.choices import RUN, Label
 from harness.sim.server.commands.dispatch import Dispatcher
@@ -120,7 +121,8 @@ class SimulatedSet:
     async def request(self, member: str, command: dict[str, Any], connection: int) -> dict[str, Any]:
         """Run a command on the member. Raises BrokenConnectionError where the connection ends without a reply."""
         try:
-            return await self._network.request(CLIENTS, member, command, connection=connection, deadline_us=None)
+            normal = normalise(command)
+            return await self._network.request(CLIENTS, member, normal, connection=connection, deadline_us=None)
         except NetworkFailure as failure:
             raise BrokenConnectionError(str(failure)) from None
         except BackendError as error:

@@ -1,4 +1,4 @@
-"""Cases of write concerns, retryable writes and fail points: sequences that a simulated set must answer as a real one does."""
+"""Cases of write concerns, retryable writes and fail points, which a simulated set must answer as a real one does."""
 
 from __future__ import annotations
 

@@ -119,7 +119,9 @@ def _committable(state: State, number: int) -> int | None:
         if node.log[length - 1][0] != node.term:
             continue
         holders = sum(
-            (n == number or _linked(state, number, n)) and other.log[:length] == node.log[:length] and other.durable >= length
+            (n == number or _linked(state, number, n))
+            and other.log[:length] == node.log[:length]
+            and other.durable >= length
             for n, other in enumerate(state)
         )
         return length if holders >= MAJORITY else None
@@ -195,9 +197,7 @@ def kill(number: int) -> Step:
     def act(state: State) -> State:
         node = state[number]
         log = node.log[: node.durable]
-        return _replace(
-            state, number, log=log, commit=min(node.commit, len(log)), role="secondary", up=False
-        )
+        return _replace(state, number, log=log, commit=min(node.commit, len(log)), role="secondary", up=False)
 
     return _always(act)
 

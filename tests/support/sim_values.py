@@ -43,7 +43,7 @@ class Values:
         change = Change(kind="insert", namespace=NAMESPACE, key=document, document=document)
         entry = self.set.append(member, Data(collections={NAMESPACE: after}), (change,))
         concern = command.get("concern") or WriteConcern()
-        error = await self.set.await_write_concern(member, entry, concern, deadline_us=command.get("deadline_us"))
+        error = await self.set.await_write_concern(member, entry, concern, deadline_us=command.get("until_us"))
         reply: dict[str, Any] = {"ok": 1.0, "time": entry.timestamp}
         return reply if error is None else {**reply, "writeConcernError": error}
 
@@ -54,10 +54,10 @@ class Values:
             level=level,
             after_cluster_time=command.get("after"),
             at_cluster_time=command.get("at"),
-            deadline_us=command.get("deadline_us"),
+            deadline_us=command.get("until_us"),
         )
         if level == "linearizable":
-            await self.set.confirm_linearizable(member, command.get("deadline_us"))
+            await self.set.confirm_linearizable(member, command.get("until_us"))
         return {"ok": 1.0, "values": values_of(entry), "time": entry.timestamp}
 
     async def write(

@@ -51,37 +51,35 @@ def test_two_branches_go_their_own_ways():
     assert put(left, "z", 0)["a"] == 2
 
 
-@settings(max_examples=150)
-@given(st.data())
-def test_every_version_is_a_dict(data):
-    """Random changes of random versions: entries, order, lengths and lookups are those of copied dicts."""
-    limit, document_map.PLAIN_MAX = document_map.PLAIN_MAX, data.draw(st.sampled_from([0, 4]))
-    try:
+CHANGES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8), st.booleans()), max_size=40)
+
+
+@settings(max_examples=100, deadline=None)
+@given(CHANGES, st.sampled_from([0, 4]), st.integers(0, 40))
+def test_every_version_is_a_dict(changes, plain_max, read):
+    """Random changes of recent versions: entries, order, lengths and lookups are those of copied dicts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(document_map, "PLAIN_MAX", plain_max)
         versions: list = [{}]
         expected: list[dict] = [{}]
-        for _ in range(data.draw(st.integers(1, 60))):
-            chosen = data.draw(st.integers(max(0, len(versions) - 3), len(versions) - 1))
-            key = data.draw(st.integers(0, 8))
+        for number, (back, key, drops) in enumerate(changes):
+            chosen = max(0, len(versions) - 1 - back)
             copied = dict(expected[chosen])
-            if key in copied and data.draw(st.booleans()):
+            if key in copied and drops:
                 del copied[key]
                 versions.append(drop(versions[chosen], key))
             else:
-                value = data.draw(st.integers())
-                copied[key] = value
-                versions.append(put(versions[chosen], key, value))
+                copied[key] = number
+                versions.append(put(versions[chosen], key, number))
             expected.append(copied)
-            read = data.draw(st.integers(0, len(versions) - 1))
-            assert versions[read].get(key, "none") == expected[read].get(key, "none")
+            asked = min(read, len(versions) - 1)
+            assert versions[asked].get(key, "none") == expected[asked].get(key, "none")
         for version, copied in zip(versions, expected, strict=True):
             assert [*version.items()] == [*copied.items()]
             assert [*version] == [*copied]
             assert [*version.values()] == [*copied.values()]
-            assert len(version) == len(copied)
-            assert version == copied
+            assert (len(version), version) == (len(copied), copied)
             assert all((key in version) == (key in copied) for key in range(9))
-    finally:
-        document_map.PLAIN_MAX = limit
 
 
 def test_a_key_that_is_not_there_is_an_error():

@@ -55,26 +55,26 @@ class _Single:
         self.started_retryable_write = False
 
 
-async def write_command(
+def write_command(
     client: Client, command: Command, session: Session | None, *, retryable: bool
-) -> dict[str, Any]:
+) -> Awaitable[dict[str, Any]]:
     """Send a write to the primary and return its reply; see :func:`write`."""
 
     def attempt(session: Session, connection: Connection, retryable: bool) -> Awaitable[dict[str, Any]]:
         return client.send(command, session, connection, retryable=retryable)
 
-    return await write(client, attempt, session, retryable=retryable)
+    return write(client, attempt, session, retryable=retryable)
 
 
-async def read_command(
+def read_command(
     client: Client, command: Command, session: Session | None, *, retryable: bool = True
-) -> dict[str, Any]:
+) -> Awaitable[dict[str, Any]]:
     """Send a read to a member that its read preference allows, and return the reply; see :func:`read`."""
 
     def attempt(session: Session, connection: Connection, _retryable: bool) -> Awaitable[dict[str, Any]]:
         return client.send(command, session, connection)
 
-    return await read(client, attempt, session, command.read_preference, retryable=retryable)
+    return read(client, attempt, session, command.read_preference, retryable=retryable)
 
 
 async def write(
@@ -162,7 +162,10 @@ async def read(
     try:
         while True:
             try:
-                target = await _target(client, used, read_preference, member)
+                target = ""
+                if member is None and not read_preference.mode and used.transaction.state is State.NONE:
+                    target = client.topology.primary_now()
+                target = target or await _target(client, used, read_preference, member)
                 connection = client.connections.take(target)
                 try:
                     result = await attempt(used, connection, False)
@@ -191,10 +194,6 @@ async def _target(client: Client, session: Session, preference: _ServerMode, mem
     if member is not None:
         await _select(topology.known, session, member)
         return member
-    if not preference.mode and session.transaction.state is State.NONE:
-        primary = topology.primary_now()
-        if primary:
-            return primary
     return await _select(topology.readable, session, preference)
 
 

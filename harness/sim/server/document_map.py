@@ -1,8 +1,8 @@
 """A map that keeps all its versions, for large collections: a change costs as much as itself, not as the map.
 
-A small map is a plain dict, and a change copies it, which is the fastest there is. Beyond :data:`PLAIN_MAX` entries only
-the newest version has a table; each older one says in what it differs from the next (the persistent arrays of Baker,
-"Shallow binding makes functional arrays fast", 1991). Who reads an old version much, or changes it, gets a table for it.
+A small map is a plain dict, and a change copies it, which is the fastest there is. Beyond :data:`PLAIN_MAX` entries
+only the newest version has a table; each older one says in what it differs from the next (Baker, "Shallow binding makes
+functional arrays fast", 1991). Who reads an old version much, or changes it, gets a table for it.
 """
 
 from __future__ import annotations
@@ -58,8 +58,6 @@ class VersionedMap(Mapping[K, V], Generic[K, V]):
         before = table.get(key, _GONE)
         if before is _GONE and key in table:
             # It was dropped, and comes to the end now; older versions have it where it was.
-            self._table = {each: present for each, present in table.items() if present is not _GONE}
-            self._dead = 0
             return self._copy().put(key, value)
         table[key] = value
         return self._handed_on(key, before, self._length + (before is _GONE), self._dead)
@@ -96,23 +94,23 @@ class VersionedMap(Mapping[K, V], Generic[K, V]):
         table = dict(newest)
         for version in reversed(later):
             table[version._key] = version._value
-        self._table = {key: value for key, value in table.items() if value is not _GONE}
-        self._dead = 0
+        self._table = table
+        self._dead = len(table) - self._length
         del self._newer, self._key, self._value
-        return self._table
+        return table
 
-    def _find(self, key: object) -> V:
+    def _find(self, key: object) -> Any:
         version = self
         for _ in range(_HOPS_MAX):
             if version._table is not None:
-                return version._table.get(key, _GONE)  # type: ignore[arg-type]  # asking for what cannot be in it is no error
+                return _look_up(version._table, key)
             if version._key == key:
                 return version._value
             version = version._newer
-        return self._own_table().get(key, _GONE)  # type: ignore[arg-type]  # as above
+        return _look_up(self._own_table(), key)
 
     def __getitem__(self, key: K) -> V:
-        value = self._find(key)
+        value: V = self._find(key)
         if value is _GONE:
             raise KeyError(key)
         return value
@@ -139,3 +137,7 @@ class VersionedMap(Mapping[K, V], Generic[K, V]):
     def values(self) -> Any:
         """Return the values, in order."""
         return [value for value in self._own_table().values() if value is not _GONE]
+
+
+def _look_up(table: Any, key: object) -> Any:
+    return table.get(key, _GONE)

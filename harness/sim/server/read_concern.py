@@ -103,7 +103,7 @@ class ReadConcerns:
 
     def _expect_noop(self) -> None:
         """Let the primary write a no-op after a while, as it does from time to time, for those that wait for a time."""
-        if self._noop_at_us > self._kernel.now_us:
+        if self._noop_at_us > self._kernel.now_us or self._set.primary is None:
             return
         self._noop_at_us = self._kernel.now_us + NOOP_INTERVAL_US
         self._set.call_at(self._noop_at_us, "periodic no-op", self._write_noops)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 
 from harness.sim.documents.unique import ID_INDEX, duplicate_key_error, find_duplicate, keys_in
+from harness.sim.server.document_map import drop, put
 from harness.sim.server.records import CollectionData, Data, Document, IdKey, Index
 
 Keys = Mapping[str, tuple[Hashable, ...]]
@@ -41,7 +42,7 @@ def insert(
         keys = _claim(namespace, collection, (key, document), {}, unique=unique)
     return CollectionData(
         uuid=collection.uuid,
-        documents={**documents, key: document},
+        documents=put(documents, key, document),
         indexes=collection.indexes,
         unique_keys=keys,
     )
@@ -58,7 +59,7 @@ def replace(
             keys = _claim(namespace, collection, (key, document), before, unique=unique)
     return CollectionData(
         uuid=collection.uuid,
-        documents={**collection.documents, key: document},
+        documents=put(collection.documents, key, document),
         indexes=collection.indexes,
         unique_keys=keys,
     )
@@ -66,8 +67,8 @@ def replace(
 
 def remove(collection: CollectionData, key: IdKey) -> CollectionData:
     """Return the collection without the document that has that key."""
-    documents = dict(collection.documents)
-    document = documents.pop(key)
+    document = collection.documents[key]
+    documents = drop(collection.documents, key)
     keys = collection.unique_keys
     if keys:
         keys = _released(collection, key, _unique_keys(collection, document))
@@ -131,13 +132,14 @@ def _claim(
     for index in collection.indexes:
         if not index.unique:
             continue
-        taken = dict(collection.unique_keys[index.name])
+        taken = collection.unique_keys[index.name]
         for value in before.get(index.name, ()):
-            taken.pop(value, None)
+            if value in taken:
+                taken = drop(taken, value)
         if unique:
             _refuse_taken(namespace, index, key, document, taken)
         for value in after[index.name]:
-            taken[value] = key
+            taken = put(taken, value, key)
         result[index.name] = taken
     return result
 
@@ -145,10 +147,10 @@ def _claim(
 def _released(collection: CollectionData, key: IdKey, before: Keys) -> dict[str, Mapping[Hashable, IdKey]]:
     result: dict[str, Mapping[Hashable, IdKey]] = {}
     for name, values in collection.unique_keys.items():
-        taken = dict(values)
+        taken = values
         for value in before[name]:
             if taken.get(value) == key:
-                del taken[value]
+                taken = drop(taken, value)
         result[name] = taken
     return result
 

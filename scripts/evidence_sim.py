@@ -1,0 +1,203 @@
+"""Full-size evidence from the simulator, resumable; its results are kept under docs/evidence/.
+
+    python scripts/evidence_sim.py zoo      every known bug, shrunk from three runs, against its optimum
+
+Each case is one line of docs/evidence/NAME.jsonl; a case that is there already is not run again (--anew starts over).
+docs/evidence/NAME.md is written from these lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+EVIDENCE = ROOT / "docs" / "evidence"
+ZOO_RUNS = 3
+"""Runs of a bug that are shrunk."""
+ZOO_SHARE = 0.95
+ZOO_SLACK = 1
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of evidence: its cases, how one is run, and what the lines come to."""
+
+    help: str
+    cases: Callable[[], Mapping[str, Callable[[], Line]]]
+    """What is to be run, by a name that stands in each line under ``key``."""
+    key: str
+    told: Callable[[Line], str]
+    """What is printed of a line."""
+    promised: Callable[[list[Line]], bool]
+    page: Callable[[list[Line]], str]
+
+
+def zoo_cases() -> Mapping[str, Callable[[], Line]]:
+    """Return the bugs of the zoo that have an optimum."""
+    sys.path[:0] = [str(ROOT / "tests" / "zoo"), str(ROOT / "tests" / "support")]
+    from bugs import BUGS, Bug
+    from optimum import Optimum, read_optima
+    from shrunk import shrink_bug
+
+    def run(bug: Bug, optimum: Optimum) -> Line:
+        shrunk = shrink_bug(bug, optimum, ZOO_RUNS)
+        return {
+            "source": bug.source,
+            "cell": bug.cell,
+            "anomaly": bug.anomaly,
+            "seed": optimum.seed,
+            "drawn": optimum.drawn,
+            "optimum": optimum.size,
+            "runs": [asdict(each) for each in shrunk],
+        }
+
+    optima = read_optima()
+    return {bug.name: lambda bug=bug: run(bug, optima[bug.name]) for bug in BUGS}  # type: ignore[misc]
+
+
+def zoo_beyond(line: Line) -> int | None:
+    """Return how many operations the largest shrunk run of a bug has beyond the optimum; None where none was found."""
+    return max((run["operations"] - line["optimum"][0] for run in line["runs"]), default=None)
+
+
+def zoo_reached(lines: list[Line], slack: int) -> int:
+    """Return how many bugs came to at most ``slack`` operations beyond their optimum in every run."""
+    return sum(beyond is not None and beyond <= slack for beyond in map(zoo_beyond, lines))
+
+
+def zoo_promised(lines: list[Line]) -> bool:
+    """Whether enough bugs came close enough to their optimum."""
+    return zoo_reached(lines, ZOO_SLACK) >= ZOO_SHARE * len(lines)
+
+
+def sizes(rows: list[tuple[int, int, int]]) -> str:
+    """Return sizes in words, each once."""
+    return ", ".join(f"{o} / {c} / {d}" for o, c, d in sorted(set(rows)))
+
+
+def zoo_page(lines: list[Line]) -> str:
+    """Return the page of the zoo."""
+    dates = sorted({line["date"] for line in lines})
+    runs = [run for line in lines for run in line["runs"]]
+    exact = zoo_reached(lines, 0)
+    close = zoo_reached(lines, ZOO_SLACK)
+    cpu = [run["cpu_seconds"] for run in runs]
+    wall = [run["seconds"] for run in runs]
+    executions = [run["executions"] for run in runs]
+    sources = sorted({line["source"] for line in lines})
+    counts = ", ".join(f"{sum(line['source'] == source for line in lines)} {source}" for source in sources)
+    return "\n".join(
+        (
+            "# Evidence: zoo",
+            "",
+            f"`make evidence-zoo`, {dates[0]} to {dates[-1]}, 2 cores that other jobs shared.",
+            "",
+            f"{len(lines)} known bugs ({counts}), {len(runs)} runs that show them, each shrunk with a budget of 5,000 "
+            "executions. The optimum of a bug is the smallest part of its drawn workload for which some schedule of at "
+            "most three deviations, of whatever kind, shows it; it was found by exhaustive search of parts in "
+            "ascending size (`python tests/zoo/optimum.py`, kept in `tests/zoo/optima.json`), without the shrinker.",
+            "",
+            f"- all runs at the optimum's number of operations: {exact} of {len(lines)} bugs",
+            f"- all runs at most one operation beyond it: {close} of {len(lines)} bugs "
+            f"({100 * close / len(lines):.0f} %, promised {100 * ZOO_SHARE:.0f} %)",
+            f"- shrinking took {statistics.median(cpu):.2f} s of CPU in the median ({max(cpu):.1f} s at most), "
+            f"{statistics.median(wall):.2f} s by the clock ({max(wall):.1f} s)",
+            f"- executions: {statistics.median(executions):,.0f} in the median, {max(executions):,} at most",
+            "",
+            "Sizes are operations / clients / deviations. Drawn: operations and deviations of the runs before.",
+            "",
+            "| bug | from | cell | anomaly | drawn | optimum | shrunk to | beyond | executions | CPU s |",
+            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+            *map(zoo_row, lines),
+            "",
+        )
+    )
+
+
+def zoo_row(line: Line) -> str:
+    """Return the row of a bug."""
+    runs = line["runs"]
+    before = f"{line['drawn']} / {'-'.join(str(d) for d in sorted({run['deviations_before'] for run in runs})[::2])}"
+    reached = sizes([(run["operations"], run["clients"], run["deviations"]) for run in runs])
+    executions = max((run["executions"] for run in runs), default=0)
+    cpu = max((run["cpu_seconds"] for run in runs), default=0.0)
+    return (
+        f"| {line['bug']} | {line['source']} | {line['cell']} | {line['anomaly']} | {before} "
+        f"| {sizes([tuple(line['optimum'])])} | {reached or 'no run shows it'} | {zoo_beyond(line)} "
+        f"| {executions:,} | {cpu:.2f} |"
+    )
+
+
+def zoo_told(line: Line) -> str:
+    """Return what is printed of a bug."""
+    reached = sizes([(run["operations"], run["clients"], run["deviations"]) for run in line["runs"]])
+    return f"optimum {sizes([tuple(line['optimum'])])}, shrunk to {reached or 'nothing: no run shows it'}"
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "zoo": Kind(
+            help="every known bug, shrunk from three runs, against its optimum",
+            cases=zoo_cases,
+            key="bug",
+            told=zoo_told,
+            promised=zoo_promised,
+            page=zoo_page,
+        ),
+    }
+)
+
+
+def gather(name: str, *, only: str, anew: bool) -> int:
+    """Run the cases of a kind that are missing; return 1 where what is kept is not as promised."""
+    kind = KINDS[name]
+    kept, page = EVIDENCE / f"{name}.jsonl", EVIDENCE / f"{name}.md"
+    if anew:
+        kept.unlink(missing_ok=True)
+    EVIDENCE.mkdir(parents=True, exist_ok=True)
+    cases = kind.cases()
+    done = {line[kind.key] for line in read_lines(kept)}
+    todo = [case for case in cases if case not in done and only in case]
+    print(f"{name}: {len(done)} cases are kept, {len(todo)} to run", flush=True)
+    for number, case in enumerate(todo, start=1):
+        line = {kind.key: case, "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", **cases[case]()}
+        with kept.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        print(f"[{number}/{len(todo)}] {case}: {kind.told(line)}", flush=True)
+    lines = sorted(read_lines(kept), key=lambda line: list(cases).index(line[kind.key]))
+    if not lines:
+        return 0
+    page.write_text(kind.page(lines))
+    return 0 if kind.promised(lines) else 1
+
+
+def read_lines(path: Path) -> list[Line]:
+    """Return the kept lines, none where there are none yet."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def main() -> int:
+    """Gather one kind of evidence; return 1 where it is not as promised."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(dest="name", required=True, metavar="NAME")
+    for name, kind in KINDS.items():
+        command = kinds.add_parser(name, help=kind.help)
+        command.add_argument("--only", default="", help="only cases whose name contains this text")
+        command.add_argument("--anew", action="store_true", help="forget what is kept")
+    arguments = parser.parse_args()
+    return gather(arguments.name, only=arguments.only, anew=arguments.anew)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
