@@ -35,11 +35,8 @@ def simulate(loaded: Sequence[LoadedScenario], options: RunOptions, console: Con
     if campaign.interrupted:
         console.print("stopped; the cells that were finished are kept", highlight=False)
     show(plan.directory, results, console, as_json=options.json)
-    console.print(
-        f"these verdicts rest on the simulated replica set ({why}); `harness prove RUN` takes a finding to real servers",
-        highlight=False,
-        soft_wrap=True,
-    )
+    line = f"these verdicts rest on a simulated replica set, {why}; `harness prove RUN` takes a finding to real servers"
+    console.print(line, highlight=False, soft_wrap=True)
     return exit_code(results, against_expected=options.expect) if len(results) == len(plan.cells) else 2
 
 

@@ -42,6 +42,8 @@ _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """Linger on, for no time: the kernel sends a reset in place of what is still unsent."""
 _GOES_ON: Final = frozenset({"insert", "update", "delete", "findAndModify", "commitTransaction", "abortTransaction"})
 """Commands that a client which hangs up does not end."""
+_TELLS_ADDRESSES: Final = frozenset({"replSetGetStatus", "replSetGetConfig", "serverStatus"})
+"""Commands whose replies name members by the addresses that they have in the simulator."""
 _TOLD_WITH_VERSION: Final = frozenset({10058, 10107, 11602, 13435, 13436, 189})
 """Codes that tell of a change of the member's role: their replies carry the version of the topology."""
 
@@ -227,7 +229,7 @@ class Conversation:
             # A defect of the simulator must not take the other clients down.
             sys.stderr.write("".join(traceback.format_exception(error)))
             raise RefusedError(8, f"the simulator failed: {type(error).__name__}: {error}", "UnknownError") from error
-        return reply
+        return port.with_addresses(reply) if next(iter(command)) in _TELLS_ADDRESSES else reply
 
     def _with_version(self, reply: dict[str, Any]) -> dict[str, Any]:
         codes = {reply.get("code"), (reply.get("writeConcernError") or {}).get("code")}

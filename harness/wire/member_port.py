@@ -15,6 +15,7 @@ import trio
 from bson.objectid import ObjectId
 
 from harness.errors import BackendError
+from harness.sim.server.network import address
 from harness.wire.conversation import Conversation, reset
 from harness.wire.hello import GOSSIP, TopologyVersion, hello_reply
 from harness.wire.pump import Pump
@@ -62,6 +63,8 @@ class MemberPort:
         self.changed = trio.Event()
         """Set when what the member knows of the topology changes; then another takes its place."""
         self._hosts = hosts
+        self._served_at: dict[str, str] = {}
+        """Address in the simulator to address on this machine; filled when the port is opened."""
         self._numbers = numbers
         self._listener: socket.socket | None = bind(port)
         self.port: int = self._listener.getsockname()[1]
@@ -76,6 +79,7 @@ class MemberPort:
     def open(self, nursery: trio.Nursery) -> None:
         """Begin to take connections."""
         self._nursery = nursery
+        self._served_at = {address(member): host for member, host in self._hosts.items()}
         self._listen()
 
     def close(self) -> None:
@@ -110,6 +114,14 @@ class MemberPort:
             connection=connection,
         )
         return {**reply, **{name: answered[name] for name in GOSSIP if name in answered}}
+
+    def with_addresses(self, told: Any) -> Any:
+        """Return what a member told, with the addresses that clients reach the members at."""
+        if isinstance(told, dict):
+            return {name: self.with_addresses(value) for name, value in told.items()}
+        if isinstance(told, list):
+            return [self.with_addresses(value) for value in told]
+        return self._served_at.get(told, told) if isinstance(told, str) else told
 
     def reset_connections(self) -> None:
         """Reset every open connection."""

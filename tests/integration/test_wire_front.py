@@ -76,6 +76,8 @@ def test_a_driver_discovers_the_set(shared, calm):
     host, _, port = shared.addresses["m1"].partition(":")
     assert calm.primary == (host, int(port))
     assert calm.server_info()["version"] == "6.0.5"
+    status = calm.admin.command("replSetGetStatus")
+    assert [member["name"] for member in status["members"]] == [*shared.addresses.values()]
 
 
 def test_documents_are_stored_and_found(calm):

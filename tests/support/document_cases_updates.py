@@ -196,6 +196,8 @@ UPDATES: list[UpdateCase] = [
     *(UpdateCase(TARGETS[1], {}, pipeline) for pipeline in _PIPELINES),
     *(UpdateCase(target, {}, {name: {"a": number}}) for target, name, number in product(_WIDE, ["$inc", "$mul"], [1,
         -1, 3.5, Decimal128("3"), Int64(1)])),
+    *(UpdateCase({"_id": 1, "a": []}, {}, {"$push": {"a": {"$each": [], **rest}}}) for rest in [{"$sort": 1},
+        {"$slice": 0}]),
     UpdateCase({"_id": 1, "a": 5}, {"a": 6}, {"$set": {"a": 7}}),
     UpdateCase({"_id": 1, "a": 5}, {"a": 6}, {"b": 1, "$x": 2}),
 ]  # fmt: skip

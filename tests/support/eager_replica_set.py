@@ -1,8 +1,8 @@
 """An oracle for the lazy replication: every pull, flush and commit-point step on its own, all orders enumerated.
 
-Three members, tiny scripts. A state is a tuple of members; between two steps of a script everything that the set may do
-by itself may happen, any number of times. The outcomes that a script can have here must be those that it can have on the
-simulated set, no fewer (too kind) and no more (impossible).
+Three members, tiny scripts. A state is a tuple of members; between two steps of a script everything that the set may
+do by itself may happen, any number of times. The outcomes that a script can have here must be those that it can have on
+the simulated set, no fewer (too kind) and no more (impossible).
 """
 
 from __future__ import annotations

@@ -186,6 +186,14 @@ def test_each_command_of_a_bulk_is_repeated_once():
     assert (result.inserted_count, result.modified_count, result.deleted_count) == (1, 1, 1)
 
 
+def test_a_bulk_remembers_its_last_error_that_may_have_written():
+    """PyMongo raises it in place of a later one that wrote nothing, although it was an earlier command's."""
+    rig = Rig()
+    rig.network.answers.extend([failure("reset"), {"n": 1, "ok": 1.0}, NO_WRITES, NO_WRITES])
+    requests = [InsertOne({"_id": 1}), UpdateOne({"_id": 1}, {"$set": {"n": 1}})]
+    assert type(rig.error(rig.orders.bulk_write(requests))) is AutoReconnect
+
+
 def test_a_bulk_reports_what_an_interrupted_wait_left():
     """A retryable writeConcernError twice ends a bulk with the counts of the last attempt, once."""
     rig = Rig()

@@ -168,6 +168,7 @@ def test_a_refusal_ends_staleness():
 
     rig.run(calls())
     assert rig.network.targets == ["m1", "m2"]
+    assert not any(kind == "discover" for kind, _ in strategy.asked)
 
 
 def test_a_broken_connection_costs_the_sight_of_the_member():

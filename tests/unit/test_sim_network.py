@@ -61,7 +61,7 @@ def test_a_kill_resets_what_waits_there() -> None:
 
 
 def test_a_cut_resets_the_client_and_its_command_goes_on() -> None:
-    """Cutting a client's link resets it at once; its command, which waits for a causal time, still ends on the member."""
+    """Cutting a client's link resets it at once; its command, which waits for a causal time, still ends there."""
     values = Values()
     ended: list[Any] = []
     dispatch = values.network._dispatch

@@ -89,6 +89,7 @@ def test_a_partly_executed_batch_goes_on() -> None:
     server(updates(one, **write(1)))
     reply = server(updates(one, two, **write(1)))
     assert (reply["n"], reply["nModified"], reply["retriedStmtIds"]) == (2, 2, [0])
+    assert server(updates(one, two, **write(1)))["retriedStmtIds"] == [0, 1]
     assert values(server) == [2, 2]
 
 

@@ -75,6 +75,27 @@ def test_first_updater_wins() -> None:
     assert values(server(find())) == [2]
 
 
+def test_what_was_written_after_the_snapshot_is_not_overwritten() -> None:
+    """A transaction that read a document before another changed it cannot write it."""
+    server = SimulatedSet()
+    server(insert({"_id": 1, "a": 1}))
+    for number, command in enumerate((update({"_id": 1}, SET), delete({"_id": 1}))):
+        server(find(**begin(number)))
+        server(command)
+        refused = server(update({"_id": 1}, INC, more=within(number)))
+        assert (refused["code"], refused["errorLabels"]) == (112, TRANSIENT)
+
+
+def test_an_error_of_a_statement_aborts() -> None:
+    """A duplicate key in a transaction ends it, though the reply has no error at its top."""
+    server = SimulatedSet()
+    server(insert({"_id": 1}))
+    server(insert({"_id": 2}, **begin(1)))
+    assert server(insert({"_id": 1}, **within(1)))["ok"] == 1.0
+    assert server(commit(1))["code"] == 251
+    assert server.documents("test.c") == [{"_id": 1}]
+
+
 def test_claims_end_with_the_transaction() -> None:
     """What an aborted transaction had written is free again."""
     server = SimulatedSet()

@@ -146,7 +146,7 @@ _SHIPPED = (
         scenario="find_and_modify",
         variant="hardened",
         setting="w=1",
-        fault="kill-primary",
+        fault="partition-primary",
         anomaly="lost-claim",
     ),
     Bug(

@@ -64,7 +64,7 @@ def _pushed(array: list[Any], clauses: _Push) -> list[Any]:
         place = size if clauses.position is None else clauses.position
         place = min(place, size) if place >= 0 else max(size + place, 0)
         result = [*array[:place], *clauses.values, *array[place:]]
-    if clauses.sort is not None:
+    if clauses.sort is not None and result:
         result = clauses.sort(result)
     if clauses.slice is not None and len(result) > abs(clauses.slice):
         result = result[: clauses.slice] if clauses.slice >= 0 else result[clauses.slice :]

@@ -28,7 +28,7 @@ class Configuration:
     transaction_lifetime_us: int = 60_000_000
     lock_timeout_us: int = 5_000
     oplog_limit: int | None = None
-    """How many entries an oplog keeps; None keeps all."""
+    """How many entries an oplog keeps at least; None keeps all, with the data as it was after each."""
     ttl_interval_us: int = 60_000_000
     clock_skew_us: Mapping[str, int] = field(default_factory=dict)
     defects: Defects = field(default_factory=Defects)

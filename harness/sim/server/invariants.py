@@ -35,6 +35,10 @@ class Invariants:
         """The newest entry that any primary has found committed."""
         return self._committed
 
+    def forget_snapshots(self) -> None:
+        """Compare the members' snapshots with those of now, no longer with earlier ones."""
+        self._snapshots = {member.name: (member.incarnation, member.commit) for member in self._set.in_order}
+
     def note_roles(self) -> None:
         """Let the roles be checked after this step."""
         self._roles_changed = True

@@ -53,7 +53,7 @@ class Quorums:
             self._add(Quorum(entry, need, candidates, journaled=journaled))
 
     def _add(self, new: Quorum) -> None:
-        self._count_flushed()
+        self.count_flushed()
         if any(_implies(quorum, new) for quorum in self._open):
             return
         self._open = [quorum for quorum in self._open if not _implies(new, quorum)]
@@ -64,7 +64,8 @@ class Quorums:
             oldest.candidates = oldest.candidates[: oldest.need]
             self._settle(oldest)
 
-    def _count_flushed(self) -> None:
+    def count_flushed(self) -> None:
+        """Take notice of what members have on disk by now."""
         for quorum in tuple(self._open):
             if quorum.journaled:
                 for member in quorum.candidates:

@@ -29,6 +29,7 @@ from harness.sim.server.records import Change, CollectionData, Data, OplogEntry
 from harness.sim.server.replication import Replication
 from harness.sim.server.rollback import Rollbacks
 from harness.sim.server.topology import Disturbance, Topology
+from harness.sim.server.trimming import Trimming
 from harness.sim.server.write_concern import WriteConcern, WriteConcerns
 
 NOTICE_US = 8_000
@@ -69,6 +70,7 @@ class ReplicaSet:
         self.clocks = Clocks(self)
         self.elections = Elections(self)
         self.rollbacks = Rollbacks(self)
+        self._trimming = Trimming(self)
         self._write_concerns = WriteConcerns(self)
         self._read_concerns = ReadConcerns(self)
         self._begin(first.data if data is None else data)
@@ -100,6 +102,8 @@ class ReplicaSet:
         if member.role != "PRIMARY" or member.stepping_down:
             raise not_writable_primary()
         entry = self.write(member, data, changes, session=session, transaction=transaction)
+        if entry.index >= self._trimming.due_at_index:
+            self._trimming.trim(member)
         if self.changed.waiters:
             self.kernel.signal(self.changed)
         return entry

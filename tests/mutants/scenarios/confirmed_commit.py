@@ -18,7 +18,7 @@ from harness import Call, Context, Env, Operation, Rejected, Scenario, real_env
 from harness.checkers import durability
 
 NO_SUCH_TRANSACTION = 251
-LONGEST_WAIT_S = 20
+WAITS_S = range(8, 20)
 
 
 class ConfirmedCommits:
@@ -53,7 +53,7 @@ def workload(random: random.Random, client: int) -> Iterator[Call]:
     """Insert, and wait between the two commits for a while that a rollback may fit in."""
     for number in itertools.count():
         yield Call(
-            function="insert", arguments={"token": f"{client}-{number}", "wait_s": random.randrange(LONGEST_WAIT_S)}
+            function="insert", arguments={"token": f"{client}-{number}", "wait_s": random.choice(WAITS_S)}
         )
 
 

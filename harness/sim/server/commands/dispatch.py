@@ -147,7 +147,7 @@ def _tried_to_write(request: Request, error: CommandError) -> bool:
 
 def _labels(request: Request, known: Command, code: int, concern_error: dict[str, Any] | None) -> tuple[str, ...]:
     """Return the labels of a failed command."""
-    if request.in_change_stream:
+    if request.in_change_stream or _opens_stream(request.command):
         return change_stream_labels(code)
     labels: tuple[str, ...] = ()
     if request.command.get("autocommit") is False:
@@ -155,6 +155,11 @@ def _labels(request: Request, known: Command, code: int, concern_error: dict[str
         labels = transaction_labels(code, ends_transaction=ends, concern_failed=concern_error is not None)
     retryable = code in RETRYABLE or (concern_error is not None and concern_error["code"] in RETRYABLE)
     return (*labels, RETRYABLE_WRITE) if retryable and _is_retryable(request, known) else labels
+
+
+def _opens_stream(command: dict[str, Any]) -> bool:
+    pipeline = command.get("pipeline")
+    return type(pipeline) is list and bool(pipeline) and type(pipeline[0]) is dict and "$changeStream" in pipeline[0]
 
 
 def _is_retryable(request: Request, known: Command) -> bool:

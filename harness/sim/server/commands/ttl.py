@@ -19,12 +19,15 @@ _A_LONG_TIME_DAYS: Final = 10_000
 
 
 class TtlMonitor:
-    """Runs from when the first TTL index is made. Between two passes, what is expired stays readable."""
+    """Runs from when there is a TTL index. Between two passes, what is expired stays readable."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._timer: Timer | None = None
         service.on_ttl_index = self._arm
+        data = service.replica_set.in_order[0].last.data
+        if any(index.expire_after_seconds is not None for each in data.collections.values() for index in each.indexes):
+            self._arm()
 
     def _arm(self) -> None:
         if self._timer is None or not self._timer.pending:

@@ -255,13 +255,11 @@ class Scan:
         self._yielded = False
 
     async def next(self) -> Found | None:
-        """Return the next match on the present data, None after the last."""
+        """Return the next match, None after the last. Others may have run since it was found: look at it again."""
         request = self._request
         found = self._find()
         if found is not None and self._yielded:
             await request.let_others_run(((f"{request.namespace}:*", True),))
-            if self._match(found[0]) is None:
-                found = self._find()
         self._yielded = True
         return found
 

@@ -6,13 +6,14 @@ last data; where it would write what an open transaction has written, it waits f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from harness.sim.server.commands import storage
 from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.storage import LockKey
 from harness.sim.server.commands.transactions import Transaction, expire, lock_namespace
+from harness.sim.server.document_map import put
 from harness.sim.server.errors import MemberGone
 from harness.sim.server.records import Change, CollectionData, Data, Document, SessionRecord
 
@@ -89,12 +90,12 @@ def remembered(request: Request, number: int) -> Document | None:
     return record.statements.get(number)
 
 
-def _remembering(request: Request, data: Data, number: int, answer: Document) -> dict[str, SessionRecord]:
+def _remembering(request: Request, data: Data, number: int, answer: Document) -> Mapping[str, SessionRecord]:
     record = data.sessions.get(request.session)
-    statements = {number: answer}
+    statements: Mapping[int, Document] = {number: answer}
     if record is not None and record.number == request.number:
-        statements = {**record.statements, number: answer}
-    return {**data.sessions, request.session: SessionRecord(number=request.number, statements=statements)}
+        statements = put(record.statements, number, answer)
+    return put(data.sessions, request.session, SessionRecord(number=request.number, statements=statements))
 
 
 def _blocker(request: Request, locks: Sequence[LockKey]) -> Transaction | None:
