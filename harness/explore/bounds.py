@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -71,6 +72,14 @@ class Bounds:
             0 if self.jumps is None else used[2],
             0 if self.others is None else used[3],
         )
+
+    @property
+    def most(self) -> float:
+        """The most deviations that a run may have, turns left out; infinite where one class has no bound."""
+        values = (self.preemptions, self.faults, self.jumps, self.others)
+        bounded = sum(value for value in values if value is not None)
+        most = math.inf if None in values else bounded
+        return most if self.total is None else min(most, self.total)
 
     @property
     def told_apart_by_task(self) -> bool:

@@ -10,6 +10,7 @@ deviations. That drops the order of what happened before; what a checker needs o
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _MOST_STATES: Final = 2_000_000
 
 _COUNTLESS: Final = 1e12
 _SLOWEST_DECLINE: Final = 0.9
+_TELLING_SHARE: Final = 0.1
 
 
 class _Abandoned(BaseException):
@@ -244,7 +246,8 @@ class _Search:
         )
 
     def _seconds_left(self, seconds: float) -> float:
-        left = executions_left(self.noted, sum(map(len, self.waiting[: self.level + 1])), self.level)
+        waiting = len(self.waiting[self.level]) if self.level < len(self.waiting) else 0
+        left = executions_left(self.noted, waiting, self.level, self.bounds.most + len(self.workload.clients))
         return seconds * left / self.executions if self.executions else 0.0
 
     def _result(self, *, complete: bool) -> SearchResult:
@@ -265,24 +268,27 @@ class _Search:
         )
 
 
-def executions_left(noted: Sequence[int], waiting: int, level: int) -> float:
+def executions_left(noted: Sequence[int], waiting: int, level: int, most: float = math.inf) -> float:
     """Return an estimate of the executions that a search has left.
 
-    ``noted`` counts by number of deviations the branches that were noted, ``waiting`` are left of those with ``level``.
-    How many deviations more multiply the branches is taken from the levels so far, and its decline with it.
+    ``noted`` counts by number of deviations the branches that were noted, ``waiting`` are left of those with ``level``;
+    no run has more than ``most``. How many branches another deviation adds is taken from the levels so far, and its
+    decline with it.
     """
     if level >= len(noted):
         return 0.0
-    done = noted[level] - waiting
-    following = noted[level + 1] * noted[level] / done if done and level + 1 < len(noted) else 0.0
-    left = float(waiting)
+    done = 1 - waiting / noted[level]
+    before = noted[level] / noted[level - 1] if level else 1.0
+    following = float(noted[level + 1]) if level + 1 < len(noted) else 0.0
+    # What the first branches of a level add says little of the others.
+    following = following / done if done >= _TELLING_SHARE else max(following, noted[level] * before / 2)
     growth = following / noted[level]
-    before = noted[level] / noted[level - 1] if level else growth
-    while following >= 1 and left < _COUNTLESS:
+    left = float(waiting)
+    while following >= 1 and left < _COUNTLESS and level < most:
         left += following
-        decline = min(_SLOWEST_DECLINE, growth / before) if before else _SLOWEST_DECLINE
-        before, growth = growth, growth * decline
+        before, growth = growth, growth * min(_SLOWEST_DECLINE, growth / before)
         following *= growth
+        level += 1
     return left
 
 

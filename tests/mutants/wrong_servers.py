@@ -42,6 +42,8 @@ class Mutant:
     seeds: int
     size: Mapping[str, int] = field(default_factory=dict)
     """Clients, operations and strikes, where they are not the usual ones."""
+    documented: frozenset[str] = frozenset()
+    """Anomalies that the right server shows in this cell as well, and may."""
     breaks_invariant: bool = False
     """Whether the invariants notice it too."""
 
@@ -92,6 +94,9 @@ def probe(name: str) -> str:
     """Return the file of a probe scenario."""
     return str(PROBES / f"{name}.py")
 
+
+STALE = frozenset({"stale-read"})
+"""Causal sessions promise nothing of what other clients wrote."""
 
 MUTANTS = (
     Mutant(
@@ -182,6 +187,7 @@ MUTANTS = (
         fault="partition-primary",
         anomaly="went-back",
         seeds=30,
+        documented=STALE,
     ),
     Mutant(
         defect="stale_majority_read",
@@ -198,6 +204,7 @@ MUTANTS = (
         setting="w=majority,readConcernLevel=majority,readPreference=secondary",
         anomaly="own-write-missing",
         seeds=20,
+        documented=STALE,
     ),
     Mutant(
         defect="linearizable_read_without_quorum",

@@ -214,6 +214,17 @@ def test_the_estimate_follows_the_growth_of_levels() -> None:
     assert executions_left([1, 10, 50], 25, 2) == 25
     left = executions_left([1, 10, 50, 60], 25, 2)
     assert 25 + 120 < left < 25 + 120 * 4
+    assert executions_left([1, 10, 50, 60], 25, 2, most=3) == 25 + 120
+    assert executions_left([1, 10, 50, 60], 50, 2, most=3) == 50 + 125
+
+
+@pytest.mark.slow
+def test_the_estimate_is_of_the_right_magnitude() -> None:
+    """A quarter into a search, what it expects to be left is within a factor of ten of what is."""
+    program = Counter(2, 4, offers_keys=False)
+    result = search(program, program.workload(), Bounds(preemptions=None), budget=Budget(executions=12_870 // 4))
+    expected = result.seconds_left / result.seconds * result.executions
+    assert 12_870 * 3 / 4 / 10 < expected < 12_870 * 3 / 4 * 10
 
 
 def test_options_can_be_left_out_of_a_search() -> None:

@@ -18,7 +18,7 @@ class Cancellation:
         self._all = False
         self._asked: dict[int, bool] = {}
         self._parents: dict[int, int] = {}
-        self._waiting: dict[int, Task] = {}
+        self._waiting: dict[int, tuple[Task, Event]] = {}
         self.pending = False
         """Whether anybody was told to end: as long as nobody was, :meth:`check` need not be called."""
 
@@ -66,14 +66,17 @@ class Cancellation:
     async def wait(self, event: Event, deadline_us: int | None = None) -> bool:
         """Wait for ``event`` as the kernel does. Raises TaskCancelled as soon as the task is told to end."""
         self.check()
-        task = self._kernel.current
-        self._waiting[task.number] = task
+        number = self._kernel.current.number
+        self._waiting[number] = (self._kernel.current, event)
         try:
-            return await self._kernel.wait(event, deadline_us)
+            happened = await self._kernel.wait(event, deadline_us)
         finally:
-            del self._waiting[task.number]
+            del self._waiting[number]
+        self.check()
+        return happened
 
     def _wake(self) -> None:
-        for task in tuple(self._waiting.values()):
+        # Whoever else waits for the same event looks whether it has happened, and waits on.
+        for task, event in tuple(self._waiting.values()):
             if self.was_asked(task):
-                self._kernel.cancel(task)
+                self._kernel.signal(event)
