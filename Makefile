@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Test processes; two fit the machine that the time limits were set for.
 JOBS ?= 2
 
-.PHONY: help setup demo test lint acceptance evidence-matrix evidence-ten-of-ten bench lock clean
+.PHONY: help setup demo test lint acceptance evidence-matrix evidence-ten-of-ten evidence-mutants bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ evidence-matrix: setup ## judge every cell of every scenario once, at full size 
 
 evidence-ten-of-ten: setup ## run every cell that is declared violated ten times (about 90 minutes, resumable)
 	$(BIN)/python scripts/evidence.py ten-of-ten
+
+evidence-mutants: setup ## catch every wrong simulated server over 500 seeds (about 5 minutes, resumable)
+	$(BIN)/python scripts/evidence_sim.py mutants
 
 bench: setup ## measure, print ours / peer / ratio, and write benchmarks/out/*.json
 	$(BIN)/python -m benchmarks

@@ -29,7 +29,7 @@ _MOST_STATES: Final = 2_000_000
 
 _COUNTLESS: Final = 1e12
 _SLOWEST_DECLINE: Final = 0.9
-_TELLING_SHARE: Final = 0.1
+_TELLING_SHARE: Final = 0.4
 
 
 class _Abandoned(BaseException):

@@ -164,5 +164,14 @@ READS: dict[str, list[Step]] = {
         aggregate({"$count": "n"}, readConcern={"level": "snapshot"}),
         {"listCollections": 1, "readConcern": {"level": "majority"}},
     ],
+    "admin-only": [
+        {"replSetGetStatus": 1},
+        {"replSetGetConfig": 1},
+        {"replSetStepDown": 1},
+        {"getDefaultRWConcern": 1},
+        {"getParameter": 1, "transactionLifetimeLimitSeconds": 1},
+        {"currentOp": 1},
+        {"listDatabases": 1},
+    ],
     "unknown-command": [{"bogus": 1}, {"bogus": "c", "x": 1}, {"ping": 1}, {"ping": 1, "$db": ""}],
 }

@@ -212,12 +212,17 @@ def test_administration_answers() -> None:
     assert server({"buildInfo": 1})["version"] == "6.0.5"
     assert server({"serverStatus": 1})["process"] == "mongod"
     assert server({"connectionStatus": 1})["authInfo"]["authenticatedUsers"] == []
-    assert server({"getParameter": 1, "transactionLifetimeLimitSeconds": 1})["transactionLifetimeLimitSeconds"] == 30
-    assert server({"getParameter": 1, "nope": 1})["code"] == 72
-    assert server({"getDefaultRWConcern": 1})["defaultWriteConcern"] == {"w": "majority", "wtimeout": 0}
-    states = [member["stateStr"] for member in server({"replSetGetStatus": 1})["members"]]
+    assert (
+        server({"getParameter": 1, "transactionLifetimeLimitSeconds": 1, "$db": "admin"})[
+            "transactionLifetimeLimitSeconds"
+        ]
+        == 30
+    )
+    assert server({"getParameter": 1, "nope": 1, "$db": "admin"})["code"] == 72
+    assert server({"getDefaultRWConcern": 1, "$db": "admin"})["defaultWriteConcern"] == {"w": "majority", "wtimeout": 0}
+    states = [member["stateStr"] for member in server({"replSetGetStatus": 1, "$db": "admin"})["members"]]
     assert states == ["PRIMARY", "SECONDARY", "SECONDARY"]
-    assert len(server({"replSetGetConfig": 1})["config"]["members"]) == 3
+    assert len(server({"replSetGetConfig": 1, "$db": "admin"})["config"]["members"]) == 3
 
 
 def test_an_open_transaction_is_among_the_current_operations() -> None:
@@ -325,6 +330,7 @@ def test_what_is_not_modelled_is_an_error() -> None:
 
     for command, name in (
         ({"create": "d", "capped": True}, "capped"),
+        ({"collStats": "c"}, "collStats"),
         (find(collation={"locale": "de"}), "collation"),
         (find(showRecordId=True), "showRecordId"),
         (index({"a": "text"}, "a_text"), "text"),

@@ -185,6 +185,20 @@ def test_cancelling_raises_where_the_task_waits():
     assert trail == [("cancelled", 5), ("joined", 5)]
 
 
+def test_a_timer_can_cancel_the_task_that_ran_last():
+    """What ran last and waits now is not running: a timer's cancellation reaches it."""
+    kernel = Kernel()
+
+    async def waits():
+        await kernel.wait(Event())
+
+    task = kernel.spawn("client", waits())
+    kernel.call_at(10, "axe", lambda: kernel.cancel(task))
+    kernel.run()
+    assert task.done
+    assert isinstance(task.error, TaskCancelled)
+
+
 def test_what_a_vital_task_raises_ends_the_run():
     """An error of a client is raised by run, once."""
     kernel = Kernel()

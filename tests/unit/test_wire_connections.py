@@ -84,6 +84,17 @@ def running():
     one.stop()
 
 
+def release(running: Running) -> None:
+    """Let the commands end that hang."""
+    running.change(lambda: running.served.kernel.signal(running.served.released))
+
+
+def nothing_is_left(running: Running) -> bool:
+    """Whether every connection is gone, and the task that ran its commands with it."""
+    connections = [each for port in running.front.ports.values() for each in port._conversations]
+    return not connections and all(task.done for task in running.served.kernel.tasks)
+
+
 def wait_until(condition) -> None:
     deadline = time.monotonic() + 5
     while not condition():
@@ -208,8 +219,22 @@ def test_a_client_that_hangs_up_does_not_end_what_it_wrote(running, how):
         if how == "reset":
             client.socket.setsockopt(1, 13, struct.pack("ii", 1, 0))
     time.sleep(0.05)
-    running.change(lambda: running.served.kernel.signal(running.served.released))
+    release(running)
     wait_until(lambda: running.served.ended == ["insert"])
+    wait_until(lambda: nothing_is_left(running))
+
+
+def test_clients_that_are_cut_off_do_not_end_what_they_wrote(running):
+    """A write that is under way when its client's link is cut goes on to its end."""
+    with raw_client(running.address()) as client:
+        client.send(op_msg(body({"insert": "c", "$db": "d"})))
+        wait_until(lambda: running.served.ran == ["insert"])
+        running.reach("m1", "cut")
+        with pytest.raises(ConnectionError):
+            client.receive()
+    release(running)
+    wait_until(lambda: running.served.ended == ["insert"])
+    wait_until(lambda: nothing_is_left(running))
 
 
 def test_a_member_that_is_killed(running):
@@ -274,7 +299,7 @@ def test_many_connections_come_and_go(running):
     for _ in range(200):
         with raw_client(running.address()) as client:
             client.send(op_msg(body(PING)))
-    wait_until(lambda: not running.front.ports["m1"]._conversations)
+    wait_until(lambda: nothing_is_left(running))
     with raw_client(running.address()) as client:
         assert client.ask(PING)["ok"] == 1
 

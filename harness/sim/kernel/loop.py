@@ -171,6 +171,7 @@ class Kernel:
         self._root = Task(-1, "kernel", _nothing(), vital=False)
         self._root.coroutine.close()
         self.current: Task = self._root
+        self._stepping: Task | None = None
         self._steps_limit = steps_limit
         self._end_us = start_us + time_limit_us
         self._strategy.begin(self)
@@ -278,7 +279,7 @@ class Kernel:
 
     def cancel(self, task: Task, error: BaseException | None = None) -> None:
         """Raise ``error``, by default :class:`TaskCancelled`, in a task where it waits."""
-        if task.done or task is self.current:
+        if task.done or task is self._stepping:
             return
         task.pending_error = error or TaskCancelled()
         self._wake(task, signalled=False)
@@ -406,6 +407,7 @@ class Kernel:
             self._fire_due()
 
     def _fire_due(self) -> None:
+        self._stepping = None
         timers = self._timers
         while timers and timers[0][0] <= self.now_us:
             timer = heapq.heappop(timers)[2]
@@ -423,7 +425,7 @@ class Kernel:
                 f"the simulated run took more than {self._steps_limit} steps",
                 next_step="look for an endless loop in the pattern or the scenario",
             )
-        self.current = task
+        self.current = self._stepping = task
         self.digest = ((self.digest ^ task.number) * _MIX + self.now_us) & _MASK
         try:
             error, task.pending_error = task.pending_error, None

@@ -52,9 +52,7 @@ async def insert(context: Context, *, token: str, wait_s: int) -> None:
 def workload(random: random.Random, client: int) -> Iterator[Call]:
     """Insert, and wait between the two commits for a while that a rollback may fit in."""
     for number in itertools.count():
-        yield Call(
-            function="insert", arguments={"token": f"{client}-{number}", "wait_s": random.choice(WAITS_S)}
-        )
+        yield Call(function="insert", arguments={"token": f"{client}-{number}", "wait_s": random.choice(WAITS_S)})
 
 
 async def final_reads(context: Context) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from harness.sim.server.commands.codes import (
     ILLEGAL_OPERATION,
     NAMESPACE_EXISTS,
     NAMESPACE_NOT_FOUND,
-    UNAUTHORIZED,
     failure,
 )
 from harness.sim.server.commands.context import Request
@@ -141,10 +140,8 @@ def _described(data: Data, namespace: str) -> Document:
 
 
 async def list_databases(request: Request) -> dict[str, Any]:
-    """List the databases that match ``filter``. Raises CommandError 13 outside of the admin database."""
+    """List the databases that match ``filter``."""
     command = request.command
-    if request.database != "admin":
-        raise failure(UNAUTHORIZED, "listDatabases may only be run against the admin database.")
     data = request.service.replica_set.applied(request.member).data
     names = {namespace.partition(".")[0]: None for namespace in data.collections}
     listed = [{"name": name, "sizeOnDisk": _SIZE, "empty": False} for name in sorted([*names, *_OWN_DATABASES])]

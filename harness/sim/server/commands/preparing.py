@@ -15,7 +15,8 @@ from harness.sim.server.commands.codes import (
 )
 from harness.sim.server.commands.context import US_PER_MS, Request
 from harness.sim.server.commands.read_concerns import LOCAL, parse_read_concern
-from harness.sim.server.commands.registry import UNKNOWN
+from harness.sim.server.commands.reading import unsupported
+from harness.sim.server.commands.registry import NOT_MODELLED, UNKNOWN
 from harness.sim.server.commands.sessions import read_session
 from harness.sim.server.commands.write_concerns import parse_write_concern
 from harness.sim.server.errors import not_primary_or_secondary, not_writable_primary
@@ -24,16 +25,22 @@ if TYPE_CHECKING:
     from harness.sim.server.commands.registry import Command
     from harness.sim.server.write_concern import WriteConcern
 
-_ADMIN_ONLY: Final = frozenset({"commitTransaction", "abortTransaction", "configureFailPoint", "renameCollection"})
+_ADMIN_ONLY: Final = frozenset(
+    {"commitTransaction", "abortTransaction", "configureFailPoint", "renameCollection", "listDatabases", "currentOp"}
+    | {"replSetGetStatus", "replSetGetConfig", "replSetStepDown", "getDefaultRWConcern", "getParameter"}
+)
 
 
 def prepare(request: Request, known: Command) -> WriteConcern | None:
     """Check a command and take its general fields into the request; return the write concern that it waits for, if any.
 
-    Raises CommandError for what mongod refuses before it runs the command.
+    Raises CommandError for what mongod refuses before it runs the command, BackendError for a command that mongod knows
+    and that is not modelled.
     """
     command, name = request.command, request.name
     if known is UNKNOWN:
+        if name in NOT_MODELLED:
+            raise unsupported(f"the command {name}")
         raise failure(COMMAND_NOT_FOUND, f"no such command: '{name}'")
     if not request.database:
         raise failure(INVALID_NAMESPACE, "Invalid database name: ''")

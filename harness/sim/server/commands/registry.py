@@ -127,7 +127,45 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "replSetStepDown": Command(run=admin.step_down, fields=admin.STEP_DOWN_FIELDS, anywhere=True),
     "configureFailPoint": Command(run=admin.configure_fail_point, fields=admin.FAIL_POINT_FIELDS, anywhere=True),
 }
-"""What the simulated server knows; anything else is answered as mongod answers a command that it does not know."""
+"""What the simulated server knows."""
+
+NOT_MODELLED: Final = frozenset(
+    {
+        "applyOps",
+        "appendOplogNote",
+        "authenticate",
+        "cloneCollectionAsCapped",
+        "collStats",
+        "compact",
+        "convertToCapped",
+    }
+    | {
+        "createRole",
+        "createUser",
+        "dataSize",
+        "dbHash",
+        "dbStats",
+        "dropRole",
+        "dropUser",
+        "explain",
+        "filemd5",
+        "fsync",
+    }
+    | {"fsyncUnlock", "getCmdLineOpts", "getLog", "grantRolesToUser", "hostInfo", "killAllSessionsByPattern", "killOp"}
+    | {"listCommands", "lockInfo", "logRotate", "mapReduce", "planCacheClear", "planCacheClearFilters", "profile"}
+    | {
+        "planCacheListFilters",
+        "planCacheSetFilter",
+        "prepareTransaction",
+        "reIndex",
+        "replSetFreeze",
+        "replSetInitiate",
+    }
+    | {"replSetMaintenance", "replSetReconfig", "replSetResizeOplog", "replSetStepUp", "replSetSyncFrom", "saslStart"}
+    | {"rolesInfo", "setDefaultRWConcern", "setFeatureCompatibilityVersion", "setIndexCommitQuorum", "setParameter"}
+    | {"shutdown", "top", "updateRole", "updateUser", "usersInfo", "validate", "whatsmyuri"}
+)
+"""What mongod knows besides, as far as clients call it; anything else is answered as an unknown command."""
 
 
 async def _refuse(request: Request) -> dict[str, Any]:
