@@ -69,7 +69,7 @@ class Progress:
     waiting: int
     seconds: float
     seconds_left: float
-    """An estimate, good to a factor of some."""
+    """An estimate, good to a factor of ten; it tends to be too high."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,14 +56,20 @@ def backing_of(result: CellResult) -> str:
     """Return what stands behind the verdict of a cell, in a few words."""
     state = state_of(result)
     if state == "violated":
-        return f"{kinds_of([result])} in {result.violated_runs} of {words.count_of(len(result.runs), 'run')}"
+        return f"{kinds_of([result])} in {result.violated_runs} of {trials_of(result)}"
     if state == "holds":
         strikes = words.count_of(result.evidence.effective_strikes, "strike") if result.cell.fault != NO_FAULT else ""
         # Where either verdict is green, the rate is what a reader wants to know.
-        rate = f"violated in 0 of {words.count_of(len(result.runs), 'run')}" if result.expected == "may-violate" else ""
-        return " · ".join(part for part in (f"{result.evidence.ok:,} ok", strikes, rate) if part)
+        rate = f"violated in 0 of {trials_of(result)}" if result.expected == "may-violate" else ""
+        searched = f"every run of {result.searched}" if result.searched else ""
+        return " · ".join(part for part in (searched, f"{result.evidence.ok:,} ok", strikes, rate) if part)
     reasons = [words.sentence(reason, 110) for reason in result.reasons]
     return reasons[0].removeprefix("not applicable: ") if reasons else "no reason was recorded"
+
+
+def trials_of(result: CellResult) -> str:
+    """Return how often a cell was tried: ``200 seeds`` in the simulator, ``3 runs`` on real servers."""
+    return words.count_of(result.seeds, "seed") if result.seeds else words.count_of(len(result.runs), "run")
 
 
 def kinds_of(results: Sequence[CellResult]) -> str:
@@ -93,7 +99,7 @@ def scenario_report(name: str, backend: str, cells: Sequence[CellReport], text: 
         faults=tuple(faults),
         rows=tuple(_rows(cells, variants, faults, declared)),
         evidence=evidence,
-        runs=sum(len(cell.result.runs) for cell in cells),
+        runs=sum(cell.result.seeds or len(cell.result.runs) for cell in cells),
     )
 
 

@@ -226,7 +226,7 @@ def _assemble(
         headline=_headline(counts, len(cells)),
         surprises=sum(cell.mark == "surprise" for cell in cells),
         counts=counts,
-        badges=_badges(runs, evidence),
+        badges=_badges(runs, evidence, sum(cell.result.seeds for cell in cells)),
         scenarios=_scenario_reports(cells, scenarios),
         findings=tuple(sorted(telling.findings, key=_number)),
         cells=cells,
@@ -260,13 +260,15 @@ def _scenario_reports(cells: Sequence[CellReport], scenarios: Mapping[str, Scena
     )
 
 
-def _badges(runs: Sequence[RunReport], evidence: Evidence) -> tuple[Count, ...]:
+def _badges(runs: Sequence[RunReport], evidence: Evidence, seeds: int) -> tuple[Count, ...]:
     facts = [run.facts for run in runs]
+    load_s = sum(f.duration_s for f in facts)
     pairs = (
         ("operations", words.number(evidence.operations)),
         ("effective strikes", f"{evidence.effective_strikes} of {evidence.strikes}" if evidence.strikes else ""),
-        ("run" if len(facts) == 1 else "runs", words.number(len(facts))),
-        ("load", f"{sum(f.duration_s for f in facts):,.0f} s"),
+        ("simulated seeds", words.number(seeds) if seeds else ""),
+        (f"{'stored ' if seeds else ''}{'run' if len(facts) == 1 else 'runs'}", words.number(len(facts))),
+        ("load", f"{load_s:,.0f} s" if load_s else ""),
         ("backend", _joined(f.cell.backend for f in facts)),
         ("mongod", _joined(f.versions.get("mongod", "") for f in facts)),
         ("members", _joined(str(f.members) for f in facts)),

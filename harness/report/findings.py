@@ -118,7 +118,7 @@ def _sighting(number: int, result: CellResult, kind: str) -> Sighting:
         fault=result.cell.fault,
         found=result.anomalies.get(kind, 0),
         violated_runs=result.violated_runs,
-        runs=len(result.runs),
+        runs=result.seeds or len(result.runs),
         mark=mark_of(result),
         replay=result.replay,
     )

@@ -156,13 +156,6 @@ _SHIPPED = (
         fault="partition-primary",
         anomaly="lost-write",
     ),
-    Bug(
-        name="majority-in-memory",
-        scenario="write_concern",
-        setting="w=majority,journalDefault=false",
-        fault="kill-all",
-        anomaly="lost-write",
-    ),
     Bug(name="fork", scenario="immutable_document", anomaly="forked-history"),
     Bug(name="two-active", scenario="immutable_document", anomaly="several-active-versions"),
     Bug(
@@ -178,13 +171,6 @@ _SHIPPED = (
     Bug(name="loser-gets-error", scenario="lww_register", anomaly="unexpected-error"),
     Bug(name="skewed-loser", scenario="lww_register", setting="clockSkewMS=500", anomaly="unexpected-error"),
     Bug(name="money-to-nowhere", scenario="transfer", anomaly="money-vanished"),
-    Bug(
-        name="paid-twice",
-        scenario="transfer",
-        setting="retry=application",
-        fault="lost-reply",
-        anomaly="double-payment",
-    ),
 )
 
 _PATTERNS = (
@@ -292,6 +278,13 @@ _SERVER = (
         variant="hardened",
         defect="aborted_transaction_leaves_write",
         anomaly="money-vanished",
+    ),
+    Bug(
+        name="snapshot-moves",
+        scenario="transfer",
+        variant="hardened",
+        defect="transaction_reads_past_snapshot",
+        anomaly="ledger-mismatch",
     ),
     Bug(
         name="commit-point-too-early",

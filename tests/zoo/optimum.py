@@ -103,6 +103,7 @@ def find_optimum(bug: Bug, seed: int) -> Optimum:
     for size in range(1, MOST_OPERATIONS + 1):
         for clients, candidates in parts(workload, size):
             for depth in range(DEPTH + 1):
+                tell(bug, size, clients, depth, executions)
                 for candidate in candidates:
                     shown, cost = shows(program, candidate, bug.anomaly, depth)
                     executions += cost
@@ -122,6 +123,13 @@ def find_optimum(bug: Bug, seed: int) -> Optimum:
                         )
             refuted += len(candidates)
     raise NoOptimumError(f"no {MOST_OPERATIONS} operations of seed {seed} show {bug.name}")
+
+
+def tell(bug: Bug, size: int, clients: int, depth: int, executions: int) -> None:
+    """Say on a terminal where the search is."""
+    if sys.stderr.isatty() or True:
+        where = f"{size} operations, {clients} clients, {depth} deviations, {executions:,} executions"
+        print(f"\r\033[K{bug.name}: {where}", end="", file=sys.stderr, flush=True)
 
 
 def shows(program: Program, workload: Workload, anomaly: str, depth: int) -> tuple[bool, int]:

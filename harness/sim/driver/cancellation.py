@@ -25,9 +25,11 @@ class Cancellation:
     def adopt(self, child: Task, parent: Task) -> None:
         """Note that ``parent`` started ``child``."""
         self._parents[child.number] = parent.number
+        if parent.number in self._asked:
+            self._asked[child.number] = True
 
     def forget(self, child: Task) -> None:
-        """Forget a task that has ended."""
+        """Forget a task that has ended; what it was told, its own children stay told."""
         self._parents.pop(child.number, None)
         self._asked.pop(child.number, None)
         self.pending = self._all or bool(self._asked)
@@ -38,21 +40,19 @@ class Cancellation:
         self._wake()
 
     def ask(self, task: Task) -> None:
-        """Tell one task of it to end."""
-        if not task.done:
-            self._asked[task.number] = self.pending = True
-            self._wake()
+        """Tell one task of it to end, and those that it started."""
+        if task.done:
+            return
+        self._asked[task.number] = self.pending = True
+        # Who started whom is in the order of starting, so that one pass reaches the whole tree.
+        for child, parent in self._parents.items():
+            if parent in self._asked:
+                self._asked[child] = True
+        self._wake()
 
     def was_asked(self, task: Task) -> bool:
         """Return whether that task, or one that it descends from, was told to end."""
-        if self._all:
-            return True
-        number: int | None = task.number
-        while number is not None:
-            if number in self._asked:
-                return True
-            number = self._parents.get(number)
-        return False
+        return self._all or task.number in self._asked
 
     def check(self) -> None:
         """Raise :class:`~harness.sim.kernel.loop.TaskCancelled` where the current task was told to end."""

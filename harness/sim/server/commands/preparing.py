@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from harness.sim.server.commands import arguments
 from harness.sim.server.commands.codes import (
@@ -39,9 +39,7 @@ def prepare(request: Request, known: Command) -> WriteConcern | None:
     """
     command, name = request.command, request.name
     if known is UNKNOWN:
-        if name in NOT_MODELLED:
-            raise unsupported(f"the command {name}")
-        raise failure(COMMAND_NOT_FOUND, f"no such command: '{name}'")
+        _refuse(name)
     if not request.database:
         raise failure(INVALID_NAMESPACE, "Invalid database name: ''")
     if known.fields is not None:
@@ -62,6 +60,12 @@ def prepare(request: Request, known: Command) -> WriteConcern | None:
     if not known.anywhere:
         _check_role(request, writes=writes)
     return _write_concern(command, known, writes=writes)
+
+
+def _refuse(name: str) -> NoReturn:
+    if name in NOT_MODELLED:
+        raise unsupported(f"the command {name}")
+    raise failure(COMMAND_NOT_FOUND, f"no such command: '{name}'")
 
 
 def _write_concern(command: dict[str, Any], known: Command, *, writes: bool) -> WriteConcern | None:
