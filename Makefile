@@ -39,6 +39,12 @@ evidence-ten-of-ten: setup ## run every cell that is declared violated ten times
 evidence-mutants: setup ## catch every wrong simulated server over 500 seeds (about 5 minutes, resumable)
 	$(BIN)/python scripts/evidence_sim.py mutants
 
+evidence-cells-sim: setup ## judge every cell in the simulator with 10,000 seeds each (hours, resumable)
+	$(BIN)/python scripts/evidence_cells.py seeds
+
+evidence-cells-search: setup ## search every cell's runs of four calls of two clients within bounds (about an hour)
+	$(BIN)/python scripts/evidence_cells.py search
+
 bench: setup ## measure, print ours / peer / ratio, and write benchmarks/out/*.json
 	$(BIN)/python -m benchmarks
 

@@ -14,7 +14,6 @@ import bson
 import pymongo
 from pymongo import errors
 
-import harness
 from harness.journal import plain
 from harness.operation import Failure
 from harness.status import STATE_CHANGE_CODES
@@ -113,7 +112,7 @@ def _plain_document(details: Any) -> dict[str, Any] | None:
     return plain(details) if isinstance(details, Mapping) else None
 
 
-_HARNESS = Path(harness.__file__).resolve().parent
+_HARNESS = Path(__file__).resolve().parent
 _SCENARIOS_OF_WHEEL = _HARNESS / "_scenarios"
 _LIBRARIES = (Path(pymongo.__file__).resolve().parent, Path(bson.__file__).resolve().parent)
 _STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()

@@ -114,36 +114,48 @@ def raw_client(address: str) -> Iterator[RawClient]:
         client.socket.close()
 
 
+PING = {"ping": 1, "$db": "admin"}
+
+
 def malformed_messages() -> dict[str, bytes]:
     """Return messages that no driver sends, by what is wrong with them."""
-    ping = {"ping": 1, "$db": "admin"}
-    insert = body({"insert": "c", "$db": "raw"})
-    bad_type = bytearray(body(ping))
-    bad_type[5] = 0x77
-    bad_end = bytearray(body(ping))
-    bad_end[-1] = 1
-    found = {
-        "good": op_msg(body(ping)),
+    opcodes = (1, 1000, 2001, 2002, 2005, 2006, 2007, 2010, 2012, 9999)
+    unknown = {f"operation {opcode}": op_msg(body(PING), opcode=opcode) for opcode in opcodes}
+    return {**_frames(), **_commands(), **_sequences(), **_legacy_and_hello(), **unknown}
+
+
+def _frames() -> dict[str, bytes]:
+    return {
+        "good": op_msg(body(PING)),
         "header of 15 bytes": HEADER.pack(15, 7, 0, OP_MSG) + b"x" * 50,
         "header of no bytes": HEADER.pack(0, 7, 0, OP_MSG),
         "negative size": HEADER.pack(-1, 7, 0, OP_MSG),
         "header alone": HEADER.pack(16, 7, 0, OP_MSG),
         "48,000,001 bytes": HEADER.pack(48_000_001, 7, 0, OP_MSG),
-        "operation 0": op_msg(body(ping), opcode=0),
-        "an answer": op_msg(body(ping), response_to=88),
+        "operation 0": op_msg(body(PING), opcode=0),
+        "an answer": op_msg(body(PING), response_to=88),
         "no flags": HEADER.pack(18, 7, 0, OP_MSG) + b"\0\0",
         "no sections": op_msg(),
-        "two bodies": op_msg(body(ping), body(ping)),
+        "two bodies": op_msg(body(PING), body(PING)),
         "a sequence alone": op_msg(sequence("documents", {})),
-        "a security token": op_msg(body(ping), b"\2abcdef"),
-        "an unknown section": op_msg(body(ping), b"garbage"),
-        "flag 2": op_msg(body(ping), bits=4),
-        "flag 15": op_msg(body(ping), bits=1 << 15),
-        "flag 17": op_msg(body(ping), bits=1 << 17),
-        "exhaust for a ping": op_msg(body(ping), bits=EXHAUST_ALLOWED),
-        "more to come": op_msg(body(ping), bits=MORE_TO_COME),
+        "a security token": op_msg(body(PING), b"\2abcdef"),
+        "an unknown section": op_msg(body(PING), b"garbage"),
+        "flag 2": op_msg(body(PING), bits=4),
+        "flag 15": op_msg(body(PING), bits=1 << 15),
+        "flag 17": op_msg(body(PING), bits=1 << 17),
+        "exhaust for a ping": op_msg(body(PING), bits=EXHAUST_ALLOWED),
+        "more to come": op_msg(body(PING), bits=MORE_TO_COME),
         "no checksum": op_msg(bits=1),
-        "a wrong checksum": op_msg(body(ping), b"abcd", bits=1),
+        "a wrong checksum": op_msg(body(PING), b"abcd", bits=1),
+    }
+
+
+def _commands() -> dict[str, bytes]:
+    bad_type = bytearray(body(PING))
+    bad_type[5] = 0x77
+    bad_end = bytearray(body(PING))
+    bad_end[-1] = 1
+    return {
         "no database": op_msg(body({"ping": 1})),
         "a number as database": op_msg(body({"ping": 1, "$db": 3})),
         "empty database": op_msg(body({"ping": 1, "$db": ""})),
@@ -152,14 +164,20 @@ def malformed_messages() -> dict[str, bytes]:
         "empty command": op_msg(body({})),
         "unknown command": op_msg(body({"frobnicate": 1, "$db": "a"})),
         "command in capitals": op_msg(body({"PING": 1, "$db": "a"})),
-        "unknown field": op_msg(body({**ping, "frob": 1})),
-        "unknown version of the API": op_msg(body({**ping, "apiVersion": "2"})),
-        "BSON cut short": op_msg(body(ping)[:-3]),
+        "unknown field": op_msg(body({**PING, "frob": 1})),
+        "unknown version of the API": op_msg(body({**PING, "apiVersion": "2"})),
+        "BSON cut short": op_msg(body(PING)[:-3]),
         "BSON of an unknown type": op_msg(bytes(bad_type)),
         "BSON without an end": op_msg(bytes(bad_end)),
-        "BSON of 3 bytes": op_msg(b"\0" + struct.pack("<i", 3) + body(ping)[5:]),
-        "BSON beyond the message": op_msg(b"\0" + struct.pack("<i", 10**8) + body(ping)[5:]),
+        "BSON of 3 bytes": op_msg(b"\0" + struct.pack("<i", 3) + body(PING)[5:]),
+        "BSON beyond the message": op_msg(b"\0" + struct.pack("<i", 10**8) + body(PING)[5:]),
         "BSON beyond 16 MiB and 16 KiB": op_msg(body({"ping": "a" * (17 * 1024 * 1024), "$db": "admin"})),
+    }
+
+
+def _sequences() -> dict[str, bytes]:
+    insert = body({"insert": "c", "$db": "raw"})
+    return {
         "a sequence in its place": op_msg(insert, sequence("documents", {"a": 1}, {"a": 2})),
         "the same sequence twice": op_msg(insert, sequence("documents", {}), sequence("documents", {})),
         "a sequence beside its field": op_msg(
@@ -172,6 +190,11 @@ def malformed_messages() -> dict[str, bytes]:
         "a document of 16 MiB and a little": op_msg(
             insert, sequence("documents", {"_id": 1, "x": "a" * (16 * 1024 * 1024 + 10)})
         ),
+    }
+
+
+def _legacy_and_hello() -> dict[str, bytes]:
+    return {
         "OP_QUERY of a collection": op_query("a.b", {}),
         "OP_QUERY of ping": op_query("admin.$cmd", {"ping": 1}),
         "OP_QUERY for no documents": op_query("admin.$cmd", {"isMaster": 1}, to_return=0),
@@ -182,6 +205,3 @@ def malformed_messages() -> dict[str, bytes]:
         "hello that streams and does not wait": op_msg(body({"hello": 1, "$db": "admin"}), bits=EXHAUST_ALLOWED),
         "hello of a client without a driver": op_msg(body({"hello": 1, "client": {}, "$db": "admin"})),
     }
-    for opcode in (1, 1000, 2001, 2002, 2005, 2006, 2007, 2010, 2012, 9999):
-        found[f"operation {opcode}"] = op_msg(body(ping), opcode=opcode)
-    return found

@@ -166,6 +166,8 @@ _SHIPPED = (
         scenario="immutable_document",
         variant="hardened",
         setting="uniqueIndex=false",
+        clients=2,
+        operations=64,
         anomaly="forked-history",
     ),
     Bug(name="loser-gets-error", scenario="lww_register", anomaly="unexpected-error"),

@@ -335,7 +335,7 @@ class Kernel:
                 break
             self._step(self._ready[0])
         # Between two runs no task is at work: what the front does then, as a cancellation, comes from outside.
-        self.current = self._root
+        self.current, self._stepping = self._root, None
         while self._timers and self._timers[0][2].action is None:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
