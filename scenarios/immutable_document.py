@@ -18,6 +18,8 @@ from harness.checkers import unexpected_errors, versions
 COLLECTION = "entities"
 SPAN = 60
 """Calls of a client before it turns to new entities, so that a history stays short enough to be read as a whole."""
+CONTESTED = 5
+"""The call of a span at which all clients create the same entity: early, so that short runs come to it."""
 
 
 class PublishedImmutableDocuments:
@@ -214,7 +216,7 @@ def workload(random: random.Random, client: int) -> Iterator[Call]:
         entity = entity_of(random.choice((client, neighbour)), span)
         if position == 0:
             yield Call(function="create", arguments={"entity": entity_of(client, span + 1), "token": token})
-        elif position == SPAN // 2:
+        elif position == CONTESTED:
             yield Call(function="create", arguments={"entity": f"contested-{span}", "token": token})
         elif random.random() < 0.05:
             yield Call(function="audit", arguments={"entity": entity})

@@ -15,7 +15,7 @@ from harness.faults.catalogue import FAULT_NAMES
 
 LINK = re.compile(r"\[[^\]]+\]\((?!https?://|mailto:)([^)#\s]+)(?:#[^)]*)?\)")
 MOST_LINES_OF_THE_ARCHITECTURE = 60
-COMMANDS = ("scenarios", "run", "check", "report", "runs", "new", "clean", "doctor")
+COMMANDS = ("scenarios", "run", "check", "report", "runs", "new", "clean", "doctor", "serve")
 
 
 def test_links_between_documents_resolve(files: list[Path], root: Path) -> None:
