@@ -140,7 +140,7 @@ def page(name: str, lines: list[Line]) -> str:
             f"`make evidence-{name}`, {dates[0]} to {dates[-1]}, on 2 cores: {scope}.",
             f"As promised: {promised} of {len(lines)} cells.",
             "",
-            "| scenario | variant | setting | fault | declared | verdict | violated | found | effects | runs | s | ok |",
+            "| scenario | variant | setting | fault | declared | verdict | violated | found | effect | runs | s | ok |",
             "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
