@@ -1,4 +1,4 @@
-"""A register that clients replace, and touch: a touch matches the value that the client believes in and changes nothing.
+"""A register that clients replace, and touch: a touch matches the value that its client has read and changes nothing.
 
 Touched with a majority, the register had that value at some moment of the call: so says the guarantee that a server
 breaks which acknowledges what changes nothing without asking anybody (SERVER-101041).
