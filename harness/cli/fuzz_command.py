@@ -68,6 +68,9 @@ def fuzz(
     if campaign.interrupted:
         console.print("stopped; the same command goes on where this one ended", highlight=False)
         return 2
+    if campaign.known:
+        still = sum(result.status == "violated" for result in campaign.known)
+        console.print(f"seeds known to be bad: {still} of {len(campaign.known)} still are", highlight=False)
     for finding in campaign.findings:
         console.print(
             f"finding {finding.signature.key}: {finding.signature.text} ({finding.operations} operations, "

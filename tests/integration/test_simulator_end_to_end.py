@@ -116,6 +116,16 @@ def test_fuzzing_finds_one_bug_once_and_goes_on_where_it_ended(tmp_path):
     again = harness(*words, runs=tmp_path)
     assert again.returncode == 1
     assert file.read_bytes() == before
+    assert "still are" in again.stderr
+
+
+def test_seeds_that_are_known_to_be_bad_come_first(tmp_path):
+    """Another campaign of the cell does them before any other, and says whether they still are bad."""
+    cell = ("fuzz", "optimistic_lock", "--operations", 12, "--jobs", 1)
+    harness(*cell, "--seeds", 12, runs=tmp_path)
+    known = (tmp_path / "known-bad.jsonl").read_text().splitlines()
+    done = harness(*cell, "--seeds", 1, "--seed", 77, runs=tmp_path)
+    assert f"seeds known to be bad: {len(known)} of {len(known)} still are" in done.stderr
 
 
 def test_an_interrupted_campaign_keeps_what_it_did(tmp_path):

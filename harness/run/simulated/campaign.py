@@ -24,6 +24,7 @@ from harness.result import CellResult, SeedResult
 from harness.run.judge import CellTally, conclude
 from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.findings import Finding, Findings
+from harness.run.simulated.known import KnownBad, known_bad, remember
 from harness.run.simulated.program import arguments_of
 from harness.run.simulated.seeds import SeedRunner, keep, replay_command
 from harness.scenario.describe import describe_scenario
@@ -76,6 +77,8 @@ class SimulatedCampaign:
     interrupted: bool = field(default=False, init=False)
     findings: list[Finding] = field(default_factory=list, init=False)
     """What findings came to, where they are shrunk: each bug once."""
+    known: list[SeedResult] = field(default_factory=list, init=False)
+    """What seeds came to that an earlier campaign had found bad."""
 
     def run(self) -> tuple[CellResult, ...]:
         """Judge every cell and return the results in the order of the plan; those that were finished, if interrupted.
@@ -109,6 +112,7 @@ class SimulatedCampaign:
             return None
         if judging.keeper.findings is not None:
             self.findings += judging.keeper.findings.by_key.values()
+        self.known += judging.known
         return conclude(cell.name, judging.tally, expected)
 
 
@@ -125,6 +129,8 @@ class CellJudging:
     _indexes: Iterator[int] = field(init=False)
     runner: SeedRunner = field(init=False)
     keeper: Keeper = field(init=False)
+    known: list[SeedResult] = field(default_factory=list, init=False)
+    """What the seeds came to that were known to be bad."""
 
     def __post_init__(self) -> None:
         self._indexes = iter(self.plan.shard.indexes(self.plan.seeds))
@@ -149,6 +155,7 @@ class CellJudging:
         gc.collect()
         gc.freeze()
         try:
+            self._try_known()
             done = spread(
                 self._simulate,
                 self.plan.seeds,
@@ -163,7 +170,19 @@ class CellJudging:
         if done.interrupted:
             return False
         self._audit()
+        if self.plan.shrink_findings:
+            remember(self.plan.root, self.keeper.bad)
         return True
+
+    def _try_known(self) -> None:
+        """Do first what was violated before: a bug that is still there shows at once."""
+        if not self.plan.shrink_findings:
+            return
+        for bad in known_bad(self.plan.root, self.cell, self.runner.strategy):
+            result = self.keeper.consider(self.runner.judge(bad.seed).result())
+            self.known.append(result)
+            if result.status == "violated":
+                self.tally = self.tally.plus(tally_seed(self.cell, result))
 
     def _simulate(self, number: int) -> SeedResult:
         return self.runner.judge(seed_number(self.plan.seed, number)).result()
@@ -210,6 +229,8 @@ class Keeper:
     findings: Findings | None = None
     by_kinds: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
     unknowns: int = field(default=0, init=False)
+    bad: list[KnownBad] = field(default_factory=list, init=False)
+    """The violated seeds whose record was kept."""
     runs: int = field(default=0, init=False)
 
     @property
@@ -237,6 +258,15 @@ class Keeper:
         signature = ""
         if self.findings is not None and result.status == "violated":
             signature = self.findings.shrink(store.run_directory(self.root, facts))
+            self.bad.append(
+                KnownBad(
+                    cell=dict(arguments_of(self.runner.cell)),
+                    strategy=self.runner.strategy,
+                    seed=result.seed,
+                    kinds=tuple(sorted(result.kinds)),
+                    signature=signature,
+                )
+            )
         return msgspec.structs.replace(result, run=run_id, signature=signature)
 
     def _cell_id(self) -> str:

@@ -1,8 +1,8 @@
 """What a simulated member holds: documents, oplog entries, and the records of sessions. Immutable by convention.
 
-The oplog is a tree of entries, each with the data as it is after it: a member's log is one entry, its last. So a snapshot
-read takes the data of an older entry, a rollback moves a member to another branch, and two members share what they share.
-Documents, and the maps that hold them, are never changed in place: who writes copies the maps that it touches.
+The oplog is a tree of entries, each with the data as it is after it: a member's log is one entry, its last. So a
+snapshot read takes the data of an older entry, a rollback moves a member to another branch, and two members share what
+they share. Documents, and the maps that hold them, are never changed in place: who writes copies what it touches.
 """
 
 from __future__ import annotations

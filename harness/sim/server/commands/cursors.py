@@ -21,6 +21,9 @@ KILL_CURSORS_FIELDS: Final = fields("killCursors", {"cursors": "array"}, require
 FIRST_BATCH: Final = 101
 """Documents in a first batch of which the command does not give the size."""
 
+NO_CURSOR: Final = Int64(0)
+"""The id in a reply that leaves no cursor open."""
+
 _CURSOR_BASE: Final = 1 << 40
 
 

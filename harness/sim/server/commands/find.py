@@ -12,7 +12,7 @@ from harness.sim.server.commands import arguments
 from harness.sim.server.commands.arguments import fields, parse_error
 from harness.sim.server.commands.codes import BAD_VALUE, failure, of_document_error
 from harness.sim.server.commands.context import Request
-from harness.sim.server.commands.cursors import ListResults, Results, first_batch
+from harness.sim.server.commands.cursors import NO_CURSOR, ListResults, Results, first_batch
 from harness.sim.server.commands.hints import check_hint
 from harness.sim.server.commands.read_concerns import DEFAULT, LINEARIZABLE, SNAPSHOT, timestamp
 from harness.sim.server.commands.reading import ReadScan, Source, open_collection, unsupported
@@ -42,11 +42,15 @@ async def find(request: Request) -> dict[str, Any]:
         source = await open_collection(request, request.namespace)
         if "hint" in command:
             check_hint(request, command["hint"])
-        results = await query.results(request, source)
+        if query.is_lookup and batch_size != 0:
+            cursor = {"firstBatch": query.look_up(source), "id": NO_CURSOR, "ns": request.namespace}
+            reply: dict[str, Any] = {"cursor": cursor}
+        else:
+            results = await query.results(request, source)
+            single = bool(command.get("singleBatch"))
+            reply = await first_batch(request, request.namespace, results, batch_size=batch_size, single=single)
     except DocumentError as error:
         raise of_document_error(error) from error
-    single = bool(command.get("singleBatch"))
-    reply = await first_batch(request, request.namespace, results, batch_size=batch_size, single=single)
     if request.read_concern is not DEFAULT:
         await finish_read(request, reply["cursor"])
     return reply
@@ -81,6 +85,18 @@ class _Query:
         self._order = arguments.optional_document(command, "sort")
         if self._order:
             sort_documents((), self._order)
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether it can find one document at most, by its ``_id``."""
+        return self._selection.pinned and not self._skip
+
+    def look_up(self, source: Source) -> list[Document]:
+        """Return the document that it finds, if there is one."""
+        found = self._selection.first(source())
+        if found is None:
+            return []
+        return [found[1] if self._project is None else self._project(found[1])]
 
     async def results(self, request: Request, source: Source) -> Results:
         """Return the results: found as they are asked for, or all at once where they must be sorted first."""
