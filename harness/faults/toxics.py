@@ -79,13 +79,22 @@ class Disturbance:
         if memory["answer"].answered:
             now = await self.probing(context.backend, primary)
             if self.least_ms is not None:
-                return slower(memory["answer"], now, primary, self.least_ms, context.now_ns())
+                return await self._slower_twice(context, memory["answer"], now, primary)
             return unanswered(memory["answer"], now, primary, context.now_ns())
         if self.least_ms is None:
             cut = tuple(link for link in memory["links"] if link.source not in context.groups)
             return members_cut(injection.before, await context.backend.observe(), cut, context.now_ns())
         now_ms = await heartbeats_ms(context.backend, primary)
         return heartbeats_slower(memory["heartbeats_ms"], now_ms, primary, HEARTBEAT_LEAST_MS, context.now_ns())
+
+    async def _slower_twice(self, context: FaultContext, before: Answer, now: Answer, primary: str) -> Effect | None:
+        # One slow answer may be the machine's own doing; a toxic delays every one.
+        assert self.least_ms is not None
+        effect = slower(before, now, primary, self.least_ms, context.now_ns())
+        if effect is None:
+            return None
+        again = await self.probing(context.backend, primary)
+        return slower(before, again, primary, self.least_ms, context.now_ns())
 
     async def heal(self, context: FaultContext, injection: Injection) -> Effect | None:
         """Take the toxics off."""
