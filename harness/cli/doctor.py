@@ -80,7 +80,7 @@ def summarize(findings: Iterable[Finding]) -> str:
     """Return in one sentence what this machine can do."""
     fine = {finding.component for finding in findings if finding.status == "ok"}
     if "mongod" not in fine:
-        return "This machine cannot run patterns on a real replica set yet: mongod is the one thing that it needs."
+        return "This machine simulates patterns (--backend sim); to run them on a real replica set it needs a mongod."
     if {"Toxiproxy", "nss_wrapper"} <= fine:
         return "This machine can run patterns on a real replica set, with the built-in links and with Toxiproxy."
     return "This machine can run patterns on a real replica set, with the built-in links."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness import store
@@ -10,7 +10,8 @@ from harness.errors import HarnessError, StoreError
 from harness.facts import Cell, RunFacts
 from harness.result import CellResult, RunVerdict
 from harness.run.campaign import judge_stored
-from harness.run.judge import judge_cell
+from harness.run.judge import SIMULATED, judge_cell
+from harness.run.simulated.rejudge import rejudge_simulated
 from harness.scenario.load import LoadedScenario, load_scenario
 from harness.settings import parse_settings
 
@@ -34,7 +35,8 @@ def rejudge(directory: Path, tell: Callable[[str], None]) -> tuple[CellResult, .
         by_cell.setdefault(facts.cell, []).append((facts, verdict))
     if not by_cell:
         raise StoreError(f"no run is stored in {directory}", next_step="`harness runs` lists what is stored")
-    results = tuple(_result(cell, runs, loaded[cell.scenario]) for cell, runs in by_cell.items())
+    before = _cells_before(campaign)
+    results = tuple(_result(campaign, cell, runs, loaded[cell.scenario], before) for cell, runs in by_cell.items())
     _merge_into(campaign, results)
     return results
 
@@ -57,18 +59,31 @@ def _load(facts: RunFacts, campaign: Path, tell: Callable[[str], None]) -> Loade
     return loaded
 
 
-def _result(cell: Cell, runs: Sequence[tuple[RunFacts, RunVerdict]], loaded: LoadedScenario) -> CellResult:
+def _result(
+    campaign: Path,
+    cell: Cell,
+    runs: Sequence[tuple[RunFacts, RunVerdict]],
+    loaded: LoadedScenario,
+    before: Mapping[Cell, CellResult],
+) -> CellResult:
     ordered = sorted(runs, key=lambda pair: pair[0].run)
     expected = loaded.scenario.expectation(cell.variant, parse_settings(cell.setting), cell.fault)
+    old = before.get(cell)
+    if cell.backend == SIMULATED and old is not None:
+        return rejudge_simulated(campaign, old, ordered, expected)
     return judge_cell(cell, ordered, expected)
+
+
+def _cells_before(campaign: Path) -> dict[Cell, CellResult]:
+    try:
+        return {cell.cell: cell for cell in store.read_cells(campaign)}
+    except StoreError:
+        return {}
 
 
 def _merge_into(campaign: Path, results: Sequence[CellResult]) -> None:
     """Replace cells that were judged whole; a cell of which only some runs were judged stays as it was."""
-    try:
-        before = {cell.cell: cell for cell in store.read_cells(campaign)}
-    except StoreError:
-        before = {}
+    before = _cells_before(campaign)
     for result in results:
         old = before.get(result.cell)
         if old is None or set(old.runs) <= set(result.runs):

@@ -145,8 +145,8 @@ def test_findings_are_rendered_in_columns_with_remedies() -> None:
 
 
 def test_the_summary_says_what_can_be_run() -> None:
-    """Without mongod nothing runs; with Toxiproxy and its library both kinds of links do."""
+    """Without mongod patterns are simulated; with Toxiproxy and its library both kinds of links do."""
     names = ("mongod", "Toxiproxy", "nss_wrapper")
     fine = [Finding(component=name, status="ok", detail="") for name in names]
     assert summarize(fine).endswith("with the built-in links and with Toxiproxy.")
-    assert summarize(fine[1:]).startswith("This machine cannot run")
+    assert summarize(fine[1:]).startswith("This machine simulates patterns")

@@ -98,7 +98,7 @@ def test_a_strategy_can_let_time_pass_while_a_task_could_run():
 
 
 def test_waiting_ends_with_the_event_or_with_the_deadline():
-    """wait tells whether the event happened; a timer that is not needed any more never fires."""
+    """Wait tells whether the event happened; a timer that is not needed any more never fires."""
     kernel, event, seen = Kernel(), Event(), []
 
     async def waiter(deadline_us):

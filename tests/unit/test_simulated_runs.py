@@ -8,6 +8,7 @@ from harness import store
 from harness.errors import HarnessError, ScenarioError
 from harness.explore.replay import ReplayStrategy
 from harness.run.judge import judge_run
+from harness.run.rejudge import rejudge
 from harness.run.simulated.campaign import SimulatedCampaign, SimulatedPlan
 from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.execute import draw_workload
@@ -163,3 +164,13 @@ SCENARIO = dataclasses.replace(SCENARIO, setup=looks_at_the_clock)
     with pytest.raises(ScenarioError, match=r"time\.time\(\)") as caught:
         SeedRunner(cell=cell_of(loaded, setting="default", faults=())).judge(1)
     assert "env.now()" in caught.value.next_step
+
+
+def test_a_campaign_is_judged_again_from_its_files(tmp_path):
+    """Kept runs by their records, all other seeds by their lines: the same verdict, counts and all."""
+    cell = cell_of()
+    expected = WRITES.scenario.expectation(cell.variant, cell.settings, cell.fault)
+    (before,) = silent_campaign(plan_of(tmp_path, cell, cells=((cell, expected),))).run()
+    (again,) = rejudge(tmp_path / "c", lambda _: None)
+    assert again == before
+    assert store.read_cells(tmp_path / "c") == (before,)

@@ -6,7 +6,6 @@ seeds, which must give the same digest. A part of the seeds is audited in a fres
 
 from __future__ import annotations
 
-import gc
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from harness.result import CellResult, SeedResult
 from harness.run.judge import CellTally, conclude
 from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.findings import Finding, Findings
+from harness.run.simulated.judged import campaign_memory
 from harness.run.simulated.known import KnownBad, known_bad, remember
 from harness.run.simulated.program import arguments_of
 from harness.run.simulated.seeds import SeedRunner, keep, replay_command
@@ -150,11 +150,9 @@ class CellJudging:
 
         Raises HarnessError where a seed does not come out the same in another process.
         """
-        # Learnt before the processes part, so that they share it; and nothing of it is looked at again by collections.
+        # Learnt before the processes part, so that they share it.
         _ = self.runner.profile
-        gc.collect()
-        gc.freeze()
-        try:
+        with campaign_memory():
             self._try_known()
             done = spread(
                 self._simulate,
@@ -165,8 +163,6 @@ class CellJudging:
                 on_results=self._take,
                 stop=lambda: self.plan.until_violated and bool(self.tally.violated),
             )
-        finally:
-            gc.unfreeze()
         if done.interrupted:
             return False
         self._audit()
@@ -284,6 +280,11 @@ class Keeper:
 
 
 def tally_seed(cell: SimulatedCell, result: SeedResult) -> CellTally:
+    """Return the tally of one seed, with the command that does it again."""
+    return msgspec.structs.replace(tally_result(result), telling=replay_command(cell, result.seed))
+
+
+def tally_result(result: SeedResult) -> CellTally:
     """Return the tally of one seed."""
     return CellTally(
         runs=(result.run,) if result.run else (),
@@ -294,5 +295,4 @@ def tally_seed(cell: SimulatedCell, result: SeedResult) -> CellTally:
         reasons=result.reasons,
         vacuous=dict.fromkeys(result.vacuous, 1),
         not_applicable=result.not_applicable,
-        telling=replay_command(cell, result.seed),
     )
