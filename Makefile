@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Test processes; two fit the machine that the time limits were set for.
 JOBS ?= 2
 
-.PHONY: help setup demo test lint acceptance evidence-matrix evidence-ten-of-ten evidence-mutants bench lock clean
+.PHONY: help setup demo test lint acceptance evidence-matrix evidence-ten-of-ten evidence-mutants evidence-zoo evidence-concerns bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,11 +39,17 @@ evidence-ten-of-ten: setup ## run every cell that is declared violated ten times
 evidence-mutants: setup ## catch every wrong simulated server over 500 seeds (about 5 minutes, resumable)
 	$(BIN)/python scripts/evidence_sim.py mutants
 
+evidence-zoo: setup ## shrink every known bug and hold it against its optimum (about 5 minutes, resumable)
+	$(BIN)/python scripts/evidence_sim.py zoo
+
 evidence-cells-sim: setup ## judge every cell in the simulator with 10,000 seeds each (hours, resumable)
 	$(BIN)/python scripts/evidence_cells.py seeds
 
 evidence-cells-search: setup ## search every cell's runs of four calls of two clients within bounds (about an hour)
 	$(BIN)/python scripts/evidence_cells.py search
+
+evidence-concerns: setup ## show what each pair of read and write concern lets happen (about 15 minutes, resumable)
+	$(BIN)/python scripts/evidence_sim.py concerns
 
 bench: setup ## measure, print ours / peer / ratio, and write benchmarks/out/*.json
 	$(BIN)/python -m benchmarks

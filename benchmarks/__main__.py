@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("ready", "driver_throughput", "links", "run_cost", "kernel")
+NAMES = ("ready", "driver_throughput", "links", "run_cost", "kernel", "simulator")
 OUT = Path(__file__).with_name("out")
 
 

@@ -89,12 +89,12 @@ def type_names(kind: type[Any]) -> tuple[str, ...]:
 
 def where(error: BaseException) -> str:
     """Return ``file:line`` of the innermost frame that is neither the harness's, the driver's nor Python's own."""
-    place = ""
+    innermost: tuple[str, int] | None = None
     for frame, line in traceback.walk_tb(error.__traceback__):
-        path = Path(frame.f_code.co_filename)
-        if not _is_machinery(path):
-            place = f"{_short(path)}:{line}"
-    return place
+        name = frame.f_code.co_filename
+        if not _is_machinery(name):
+            innermost = (name, line)
+    return "" if innermost is None else f"{_short(Path(innermost[0]))}:{innermost[1]}"
 
 
 def _type_named(name: str) -> type:
@@ -119,7 +119,8 @@ _STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 
 
 @functools.cache
-def _is_machinery(path: Path) -> bool:
+def _is_machinery(name: str) -> bool:
+    path = Path(name)
     if not path.is_absolute():
         return str(path).startswith("<")
     resolved = path.resolve()

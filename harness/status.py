@@ -93,7 +93,7 @@ def is_write(attempt: Attempt) -> bool:
 def is_unacknowledged(attempt: Attempt) -> bool:
     """Whether the command is a write that the server was told not to answer (w:0)."""
     concern = attempt.request.get("writeConcern")
-    return isinstance(concern, Mapping) and concern.get("w") == 0 and is_write(attempt)
+    return concern is not None and isinstance(concern, Mapping) and concern.get("w") == 0 and is_write(attempt)
 
 
 def _writes_its_result(request: Mapping[str, Any]) -> bool:

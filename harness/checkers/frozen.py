@@ -12,8 +12,13 @@ class FrozenMap(dict[Any, Any]):
         return hash(frozenset(self.items()))
 
 
+_PLAIN = frozenset({str, int, bool, float, type(None)})
+
+
 def freeze(value: Any) -> Any:
     """Return ``value`` with every list as a tuple and every dict as a :class:`FrozenMap`, at any depth."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, dict):
         return FrozenMap((name, freeze(part)) for name, part in value.items())
     if isinstance(value, list | tuple):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -193,25 +193,29 @@ class _Search:
 
     def _execute(self, branch: Branch) -> Execution | None:
         self.executions += 1
+        strategy = _SearchStrategy(self, branch)
         try:
-            execution = self.program.execute(self.workload, _SearchStrategy(self, branch))
+            execution = self.program.execute(self.workload, strategy)
         except _Abandoned:
             self.abandoned += 1
             return None
+        finally:
+            strategy.take_up(may_be_silent=False)
         if execution.status == "violated":
             self.violations.setdefault(execution.anomalies, execution)
         elif execution.status == "unknown":
             self.unknown.setdefault(execution.reason, execution)
         return execution
 
-    def wait(self, branch: Branch) -> None:
-        """Note a branch."""
-        level = sum(branch.used)
-        while len(self.waiting) <= level:
-            self.waiting.append([])
-            self.noted.append(0)
-        self.waiting[level].append(branch)
-        self.noted[level] += 1
+    def wait_all(self, branches: Iterable[Branch]) -> None:
+        """Note branches."""
+        for branch in branches:
+            level = sum(branch.used)
+            while len(self.waiting) <= level:
+                self.waiting.append([])
+                self.noted.append(0)
+            self.waiting[level].append(branch)
+            self.noted[level] += 1
 
     def knows(self, kernel: Kernel, used: Used) -> bool:
         """Whether the state of a run was come to before with no more deviations of any class; remember it."""
@@ -321,12 +325,15 @@ class _SearchStrategy:
         self._next = steps[-1].position if steps else -1
         self._count = -1
         self._kernel: Kernel | None = None
+        self._put_off: list[Branch] = []
+        """Branches at the last choice of a task, which need not be taken if the step that followed was silent."""
 
     def begin(self, kernel: Kernel) -> None:
         """Keep the kernel."""
         self._kernel = kernel
+        kernel.on_forced = self._forced
 
-    def choose(self, kind: str, options: Sequence[Label], default: int, footprints: Sequence[Any] | None) -> int:  # noqa: ARG002 - a Strategy
+    def choose(self, kind: str, options: Sequence[Label], default: int, footprints: Sequence[Any] | None) -> int:
         """Return the option of the branch; beyond it the default."""
         self._count = count = self._count + 1
         if count <= self._end:
@@ -337,19 +344,45 @@ class _SearchStrategy:
             if step.option >= len(options) or options[step.option] != step.label:
                 raise _not_deterministic(step, kind, options)
             return step.option
-        return self._explore(kind, options, default)
+        return self._explore(kind, options, default, footprints)
 
-    def _explore(self, kind: str, options: Sequence[Label], default: int) -> int:
+    def _explore(self, kind: str, options: Sequence[Label], default: int, footprints: Sequence[Any] | None) -> int:
         owner, kernel = self._owner, self._kernel
         assert kernel is not None
         is_run = kind == RUN
-        if is_run and owner.hashing and owner.knows(kernel, self._used):
-            raise _Abandoned
+        self.take_up(may_be_silent=is_run)
+        if is_run and (footprints is None or footprints[default] != ()):
+            self._look_up()
         current_can_go_on = is_run and kernel.current.ready
+        branches = self._put_off if current_can_go_on else []
         for option, label in enumerate(options):
             if option == default or (owner.admit is not None and not owner.admit(kind, label)):
                 continue
             used = self._used.plus(class_of(kind, label, current_can_go_on=current_can_go_on))
             if owner.bounds.admits(used):
-                owner.wait(Branch(self._branch, self._count, option, label, used))
+                branches.append(Branch(self._branch, self._count, option, label, used))
+        if not current_can_go_on:
+            owner.wait_all(branches)
         return default
+
+    def _forced(self) -> None:
+        """End the run where the state before a step that is no choice is known."""
+        if self._count >= self._end:
+            self.take_up(may_be_silent=True)
+            self._look_up()
+
+    def _look_up(self) -> None:
+        owner, kernel = self._owner, self._kernel
+        assert kernel is not None
+        if owner.hashing and owner.knows(kernel, self._used):
+            raise _Abandoned
+
+    def take_up(self, *, may_be_silent: bool) -> None:
+        """Note the branches that were put off, unless the step that followed was silent."""
+        if not self._put_off:
+            return
+        branches, self._put_off = self._put_off, []
+        keys = self._kernel.state_keys if self._kernel is not None else None
+        if may_be_silent and self._owner.hashing and keys is not None and keys.was_silent():
+            return
+        self._owner.wait_all(branches)

@@ -288,12 +288,18 @@ def check_call(scenario: Scenario, call: Call) -> None:
             next_step=f"its operations are {', '.join(sorted(scenario.operations))}",
         )
     try:
-        _signature(function).bind(None, **call.arguments)
+        _check_names(function, tuple(call.arguments))
     except TypeError as error:
         raise ScenarioError(
             f"the workload of scenario {scenario.name!r} calls {call.function!r} wrongly: {error}",
             next_step=f"its parameters are {_signature(function)}",
         ) from error
+
+
+@functools.lru_cache(maxsize=256)
+def _check_names(function: Callable[..., Any], names: tuple[str, ...]) -> None:
+    """Raise TypeError where the function cannot be called with a context and arguments of these names."""
+    _signature(function).bind(None, **dict.fromkeys(names))
 
 
 @functools.lru_cache(maxsize=256)

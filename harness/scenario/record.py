@@ -126,6 +126,11 @@ class Scenario:
         """The variant that runs when none is named: ``published``, else the first declared."""
         return "published" if "published" in self.variants else next(iter(self.variants))
 
+    @property
+    def ignores_real_time(self) -> bool:
+        """Whether no checker judges by which operation had ended before which began."""
+        return all(checker.ignores_real_time for checker in self.checkers)
+
     def expectation(self, variant: str, settings: Settings, fault: str) -> Expected | None:
         """Return the declared expectation of a cell, or None where the scenario declares none."""
         return next((e for e in self.expected if e.matches(variant, settings, fault)), None)

@@ -53,6 +53,8 @@ class Bug:
             operations=self.operations,
             strikes=self.strikes,
             defects=Defects(**({self.defect: True} if self.defect else {})),
+            # A wrong server is to be caught by what clients see.
+            check_invariants=not self.defect,
         )
         return Simulator(cell=cell)
 
@@ -97,7 +99,8 @@ class Bug:
     def cell(self) -> str:
         """Where it shows, on one line."""
         if self.toy is not None:
-            return repr(self.toy())
+            toy = self.toy()
+            return f"{type(toy).__name__} {len(toy.workload().clients)} x {len(toy.workload())}"
         words = [self.scenario, self.variant, self.setting, self.fault, self.defect]
         return " ".join([*filter(None, words), f"{self.clients} x {self.operations}"])
 
@@ -158,9 +161,7 @@ _SHIPPED = (
     ),
     Bug(name="fork", scenario="immutable_document", anomaly="forked-history"),
     Bug(name="two-active", scenario="immutable_document", anomaly="several-active-versions"),
-    Bug(
-        name="fork-refused", scenario="immutable_document", setting="uniqueIndex=true", anomaly="unexpected-error"
-    ),
+    Bug(name="fork-refused", scenario="immutable_document", setting="uniqueIndex=true", anomaly="unexpected-error"),
     Bug(
         name="born-twice",
         scenario="immutable_document",
@@ -262,10 +263,10 @@ _PATTERNS = (
 _SERVER = (
     Bug(
         name="retry-applied-twice",
-        scenario="write_concern",
+        scenario="g_counter",
         fault="lost-reply",
         defect="retry_applies_twice",
-        anomaly="duplicate-write",
+        anomaly="counted-twice",
     ),
     Bug(
         name="transaction-overwrites",
@@ -282,11 +283,19 @@ _SERVER = (
         anomaly="money-vanished",
     ),
     Bug(
-        name="snapshot-moves",
-        scenario="transfer",
+        name="timeout-told-as-refusal",
+        scenario="write_concern",
+        setting="w=3,wtimeoutMS=1000",
+        fault="lag",
+        defect="wtimeout_reported_as_not_applied",
+        anomaly="failed-yet-applied",
+    ),
+    Bug(
+        name="upsert-beside-another",
+        scenario="lww_register",
         variant="hardened",
-        defect="transaction_reads_past_snapshot",
-        anomaly="ledger-mismatch",
+        defect="upsert_duplicates",
+        anomaly="lower-write-won",
     ),
     Bug(
         name="commit-point-too-early",

@@ -20,6 +20,7 @@ from harness.journal import plain
 from harness.operation import Failure, Operation, Outcome
 from harness.run.client import client_skew_ms, make_context
 from harness.run.simulated.cell import START_US, SimulatedCell
+from harness.run.simulated.states import ClientTrail, ObservedNetwork
 from harness.scenario.record import Call, Context
 from harness.seed import stream
 from harness.sim.driver import ClientDied, ObjectIds, Recorder, SimEnv, open_client
@@ -47,6 +48,8 @@ class ClientProcess:
     network: Network
     operations: list[Operation]
     connection_numbers: Iterator[int]
+    trail: ClientTrail | None = None
+    """Where it is noted what the client gets to see, for who compares states."""
     crashes: int = 0
     process: int = field(init=False)
     lives: int = field(default=0, init=False)
@@ -67,10 +70,11 @@ class ClientProcess:
     async def run(self) -> None:
         """Perform the workload. Raises ScenarioError where the scenario's own code fails."""
         task = self.kernel.current
+        begins = None if self.trail is None else self.trail.begin_footprint
         try:
             for item in self.items:
                 task.enter(item.id)
-                await self.kernel.pause(None)
+                await self.kernel.pause(begins)
                 self.kernel.spend(OPERATION_GAP_US)
                 await self._perform(self._context or self._open(), item)
         finally:
@@ -83,8 +87,9 @@ class ClientProcess:
         draw = stream(self.seed, "pattern", self.client, self.lives)
         driver_draw = stream(self.seed, "driver", self.client, self.lives)
         object_ids = ObjectIds(self.kernel, driver_draw)
+        trail = self.trail
         self._handle = open_client(
-            self.network,
+            self.network if trail is None else ObservedNetwork(self.network, trail),
             self.kernel,
             cell.settings,
             group=cell.groups[self.group],
@@ -105,6 +110,9 @@ class ClientProcess:
             clients=cell.clients,
         )
         self._context.client = self.client
+        if trail is not None:
+            trail.handle, trail.recorder = self._handle, self.recorder
+            self.recorder.on_seen = object_ids.on_seen = trail.note
         return self._context
 
     async def _perform(self, context: Context, item: WorkloadItem) -> None:
@@ -112,6 +120,8 @@ class ClientProcess:
         start_ns = now_ns()
         context.process = self.process
         self.recorder.begin()
+        if self.trail is not None:
+            self.trail.begins()
         outcome: Outcome = "unfinished"
         result: Any = None
         failure: Failure | None = None
@@ -145,6 +155,8 @@ class ClientProcess:
             self._close()
         if status == "info" or outcome == "crashed":
             self.process += self.cell.clients
+        if self.trail is not None:
+            self.trail.ends(self.process)
 
     def kernel_ns(self) -> int:
         """Return the nanoseconds of virtual time since the run's origin."""
@@ -164,7 +176,10 @@ class ClientProcess:
             foreign = foreign_call(error)
             if foreign is not None:
                 raise foreign from error
-            return "raised", None, failure_of(error)
+            failure = failure_of(error)
+            # Its frames hold the error itself.
+            error.__traceback__ = None
+            return "raised", None, failure
         finally:
             if self._env is not None:
                 await self._env.close()

@@ -17,12 +17,12 @@ from harness.errors import ScenarioError
 from harness.explore.program import Workload, WorkloadItem
 from harness.facts import FaultWindow, Phase, PrimaryChange, RunFacts
 from harness.history import History
-from harness.interfaces.backend import primary_of
 from harness.operation import Operation
 from harness.run.client import check_call
 from harness.run.simulated.cell import START_US, SimulatedCell
 from harness.run.simulated.client import ClientProcess, run_own_function
 from harness.run.simulated.nemesis import SimulatedNemesis
+from harness.run.simulated.states import RunStates
 from harness.run.simulated.strikes import Stage, twins_of
 from harness.seed import stream
 from harness.sim.kernel import DefaultStrategy, Deviation, Kernel, Strategy
@@ -92,12 +92,15 @@ class Simulator:
         *,
         facts: RunFacts | None = None,
         keep_events: bool = False,
+        keys: bool = False,
     ) -> SimulatedRun:
-        """Simulate one run. Raises ScenarioError for the scenario's own mistakes."""
+        """Simulate one run; with ``keys`` its states can be told apart. Raises ScenarioError for the scenario's own
+        mistakes.
+        """
         with guard(sys.modules[self.cell.scenario.workload.__module__]):
             if self._prepared is None:
                 self._prepare()
-            return _Run(self, seed, workload, strategy, facts, keep_events=keep_events).do()
+            return _Run(self, seed, workload, strategy, facts, keep_events=keep_events, keys=keys).do()
 
     @property
     def prepared(self) -> tuple[Data | None, int]:
@@ -131,6 +134,7 @@ class _Run:
         facts: RunFacts | None,
         *,
         keep_events: bool,
+        keys: bool,
     ) -> None:
         cell = simulator.cell
         data, start_us = simulator.prepared
@@ -141,6 +145,7 @@ class _Run:
         )
         self.replica_set = ReplicaSet(kernel, cell.configuration, data)
         dispatcher = Dispatcher(self.replica_set)
+        self.service = dispatcher.service
         self.network = Network(self.replica_set, dispatcher)
         self.operations: list[Operation] = []
         connection_numbers = itertools.count(1)
@@ -168,9 +173,17 @@ class _Run:
             crashes=lambda: sum(client.crashes for client in self.clients),
         )
         self.nemesis = SimulatedNemesis(twins_of(cell.fault), self.stage, cell.strikes)
+        self.states = self._states(dispatcher) if keys else None
         self.phases: list[Phase] = []
         self.primaries: list[PrimaryChange] = []
         self.strategy = strategy
+
+    def _states(self, dispatcher: Dispatcher) -> RunStates:
+        keep_order = not self.cell.scenario.ignores_real_time
+        states = RunStates(self.kernel, self.network, dispatcher.service, self.nemesis, keep_order=keep_order)
+        for client in self.clients:
+            client.trail = states.trail_of(client.client)
+        return states
 
     def do(self) -> SimulatedRun:
         try:
@@ -178,7 +191,7 @@ class _Run:
             final = self._final_reads()
         finally:
             self.kernel.close()
-        return SimulatedRun(
+        run = SimulatedRun(
             history=self._history(final),
             deviations=tuple(self.kernel.deviations),
             digest=self.kernel.digest,
@@ -187,6 +200,14 @@ class _Run:
             events=tuple(self.kernel.events or ()),
             unused_budget=self.nemesis.left,
         )
+        self._let_go()
+        return run
+
+    def _let_go(self) -> None:
+        """Cut what refers to each other: left to the garbage collector, a run's memory costs a tenth of its time."""
+        self.replica_set.close()
+        for part in (*self.clients, self.nemesis, self.service, self.stage, self.network, self):
+            vars(part).clear()
 
     def _load(self) -> None:
         kernel = self.kernel
@@ -196,9 +217,13 @@ class _Run:
         for client in self.clients:
             kernel.spawn(task_name(client.client), client.run())
         self.nemesis.begin()
+        if self.states is not None:
+            self.states.begin()
         kernel.use(self.strategy)
         kernel.run()
         kernel.use(DefaultStrategy())
+        if self.states is not None:
+            self.states.end()
 
     def _final_reads(self) -> Mapping[str, Any]:
         kernel = self.kernel
@@ -246,8 +271,9 @@ class _Run:
         self.phases.append(Phase(name=phase, time_ns=self.cell.time_ns(self.kernel.now_us)))
 
     def _note_primary(self) -> None:
-        primary = primary_of(self.replica_set.observe())
-        change = (primary.member, primary.term) if primary else (None, None)
+        believers = [member for member in self.replica_set.in_order if member.running and member.role == "PRIMARY"]
+        primary = max(believers, key=lambda member: member.term, default=None)
+        change = (primary.name, primary.term) if primary else (None, None)
         last = self.primaries[-1] if self.primaries else None
         if last is None or (last.member, last.term) != change:
             now_ns = self.cell.time_ns(self.kernel.now_us)

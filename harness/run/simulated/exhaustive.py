@@ -55,7 +55,7 @@ def explore_cell(
 ) -> ExploredCell:
     """Search the cell with the workload of ``seed``; keep a violation of each kind; write the cell's verdict."""
     sized = replace(cell, strikes=max(1, scope.faults))
-    program = SeedProgram(simulator=Simulator(cell=sized), seed=seed, name="exhaustive")
+    program = SeedProgram(simulator=Simulator(cell=sized), seed=seed, name="exhaustive", keys=True)
     workload = draw_workload(sized, seed)
     found = search(program, workload, scope.bounds, budget=Budget(seconds=scope.seconds), on_progress=on_progress)
     directory = root / campaign

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.explore.program import Workload
@@ -13,6 +15,9 @@ from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.execute import SimulatedRun, Simulator
 from harness.run.simulated.keep import digest_of
 from harness.sim.kernel import Strategy
+
+_YOUNG_OBJECTS = 50_000
+"""So many more objects than there were may there be before the collector looks: those of some ten runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +49,40 @@ class JudgedRun:
         )
 
 
+@contextlib.contextmanager
+def campaign_memory() -> Iterator[None]:
+    """Let the garbage collector leave alone what is there already, and look at new objects seldom.
+
+    A run frees nearly all of its memory by itself, but makes enough objects to be looked at after each.
+    """
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
 def judge_execution(
-    simulator: Simulator, seed: int, workload: Workload, strategy: Strategy, name: str, *, keep_events: bool = False
+    simulator: Simulator,
+    seed: int,
+    workload: Workload,
+    strategy: Strategy,
+    name: str,
+    *,
+    keep_events: bool = False,
+    keys: bool = False,
 ) -> JudgedRun:
-    """Simulate a run and judge it."""
+    """Simulate a run, with ``keys`` so that its states can be told apart, and judge it."""
     # Finalisers must not run at moments that depend on how much was allocated before.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         facts = facts_of(simulator.cell, seed)
-        run = simulator.run(seed, workload, strategy, facts=facts, keep_events=keep_events)
+        run = simulator.run(seed, workload, strategy, facts=facts, keep_events=keep_events, keys=keys)
         verdict = judge_run(run.history, simulator.cell.scenario)
     finally:
         if was_enabled:

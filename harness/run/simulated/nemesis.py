@@ -29,6 +29,11 @@ class ActiveStrike:
     timer: Timer | None
     effects: list[Effect] = field(default_factory=list)
 
+    def describe(self) -> tuple[Any, ...]:
+        """Return what its end depends on, as plain values; its links follow from whom it struck."""
+        counts = {name: value for name, value in self.aimed.memory.items() if isinstance(value, int)}
+        return (self.twin.name, self.start_ns, self.aimed.targets, tuple(counts.items()), bool(self.effects))
+
 
 class SimulatedNemesis:
     """Strikes up to ``budget`` times; hooked into the network of the run by :meth:`begin`."""
@@ -61,6 +66,12 @@ class SimulatedNemesis:
     def active(self) -> str:
         """The name of the fault that is on, or an empty text."""
         return self._active.twin.name if self._active else ""
+
+    def describe(self) -> tuple[Any, ...]:
+        """Return what it may still do, and what is on, as plain values."""
+        active = self._active
+        done = [(window.fault, bool(window.effects)) for window in self.windows]
+        return (self._left, tuple(self._counts.items()), tuple(done), () if active is None else active.describe())
 
     def _consider(self, moment: Moment, member: str, command: Mapping[str, Any]) -> None:
         if self._active is not None:

@@ -24,12 +24,14 @@ class SeedProgram:
     seed: int
     name: str = "replay"
     """What the strategy is called in the record."""
+    keys: bool = False
+    """Whether states can be told apart, which costs as much as the run: for exhaustive searches."""
 
     @property
     def requirements(self) -> frozenset[str]:
         """What the checkers of the scenario need that a reduction of the search may drop."""
-        checkers = self.simulator.cell.scenario.checkers
-        return frozenset() if all(checker.ignores_real_time for checker in checkers) else frozenset({REAL_TIME_ORDER})
+        ignored = self.simulator.cell.scenario.ignores_real_time
+        return frozenset() if ignored else frozenset({REAL_TIME_ORDER})
 
     def workload(self) -> Workload:
         """Return the calls that the seed draws."""
@@ -38,7 +40,9 @@ class SeedProgram:
     def execute(self, workload: Workload, strategy: Strategy, *, keep_events: bool = False) -> Execution:
         """Simulate and judge one run."""
         try:
-            judged = judge_execution(self.simulator, self.seed, workload, strategy, self.name, keep_events=keep_events)
+            judged = judge_execution(
+                self.simulator, self.seed, workload, strategy, self.name, keep_events=keep_events, keys=self.keys
+            )
         except (EndlessRunError, StandstillError) as error:
             return Execution(deviations=(), digest="", decisions=0, steps=0, status="unknown", reason=error.message)
         verdict, run = judged.verdict, judged.run

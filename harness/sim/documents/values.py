@@ -56,7 +56,7 @@ def normalise(document: Mapping[str, Any]) -> Document:
     Raises what ``bson.encode`` raises: InvalidDocument for a key or a value that BSON has no form for, OverflowError
     for an int beyond 64 bits.
     """
-    if isinstance(document, RawBSONDocument):
+    if type(document) is not dict and isinstance(document, RawBSONDocument):
         raise InvalidDocument("a RawBSONDocument cannot be stored by the simulated server: decode it first")
     result: Document = {}
     for key, value in document.items():

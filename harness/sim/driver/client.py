@@ -74,6 +74,7 @@ class Client(Options):
         "_cluster_time",
         "_group",
         "_jitter",
+        "_jitter_seed",
         "_network",
         "connections",
         "kernel",
@@ -106,7 +107,8 @@ class Client(Options):
         self.retry_reads = options.retry_reads
         self.topology = Topology(network, kernel, group)
         self.sessions = SessionPool(kernel, _stream(random))
-        self._jitter = _stream(random)
+        self._jitter_seed = random.getrandbits(_STREAM_BITS)
+        self._jitter: Random | None = None
         self.object_ids = object_ids or ObjectIds(kernel, _stream(random))
         self.connections = Connections(connection_numbers or count(1))
         self._network = network
@@ -230,6 +232,7 @@ class Client(Options):
     def close_now(self) -> None:
         """Let it send nothing any more, from plain code; may be repeated. The server keeps its sessions for a while."""
         self._closed = True
+        self.sessions.empty()
 
     async def __aenter__(self) -> Self:
         return self
@@ -244,6 +247,8 @@ class Client(Options):
 
     def jitter(self) -> float:
         """Return a random number below 1."""
+        if self._jitter is None:
+            self._jitter = Random(self._jitter_seed)  # noqa: S311 - reproducible, not secret
         return self._jitter.random()
 
     def lend_session(self) -> Session:
@@ -354,7 +359,7 @@ class Client(Options):
         if session is not None and not session.implicit:
             session.learn(reply)
         cluster_time = reply.get("$clusterTime")
-        if cluster_time is None:
+        if cluster_time is None or cluster_time is self._cluster_time:
             return
         timestamp = cluster_time["clusterTime"]
         position = (timestamp.time, timestamp.inc)

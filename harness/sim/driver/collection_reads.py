@@ -97,7 +97,8 @@ class CollectionReads(Options):
     @recorded
     async def find_one(self, filter: Any | None = None, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """Return one matching document, or None."""
-        condition = {"_id": filter} if filter is not None and not isinstance(filter, Mapping) else filter
+        is_value = type(filter) is not dict and filter is not None and not isinstance(filter, Mapping)
+        condition = {"_id": filter} if is_value else filter
         if args or (kwargs and any(name != "session" for name in kwargs)):
             cursor = self.find(condition, *args, **kwargs)
             documents = await cursor.limit(-1).read_all()

@@ -47,6 +47,8 @@ class SimEnv:
     def now(self) -> datetime.datetime:
         """Return virtual time in UTC plus the client's skew, in whole milliseconds."""
         milliseconds = (self._kernel.now_us + self._skew_us) // US_PER_MS
+        if self._recorder.on_seen is not None:
+            self._recorder.on_seen(milliseconds)
         return _EPOCH + datetime.timedelta(milliseconds=milliseconds)
 
     async def sleep(self, seconds: float) -> None:
@@ -89,6 +91,8 @@ class SimEnv:
         """
         self._started = 0
         deadline_us = self._kernel.now_us + grace_us
+        if self._tasks and self._recorder.on_seen is not None:
+            self._recorder.on_seen(deadline_us)
         while self._tasks:
             task = self._tasks.pop()
             task.cancel()

@@ -7,7 +7,7 @@ operation ends. An unacknowledged write (w:0) has neither reply nor failure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -106,6 +106,12 @@ class Recorder:
         self._open: dict[int, OpenCall] = {}
         """Number of the task to the call that it has open."""
         self._armed = False
+        self.on_seen: Callable[[object], None] | None = None
+        """Called with what the client gets to see beside replies: readings of its clock, ids made of them."""
+
+    def describe(self) -> tuple[bool, bool]:
+        """Return whether the client is about to die, and whether it is dead."""
+        return self._armed, self._operation is not None and self._operation.dead
 
     def begin(self) -> None:
         """Start to record an operation."""
@@ -117,7 +123,10 @@ class Recorder:
         Of a call that a child task has still open, what was sent by now is in the record, without an end.
         """
         operation, self._operation = self._operation, None
-        return () if operation is None else tuple([_closed(call, self._origin_us) for call in operation.calls])
+        if operation is None:
+            return ()
+        calls, operation.calls = operation.calls, []
+        return tuple([_closed(call, self._origin_us) for call in calls])
 
     def arm_crash(self) -> None:
         """Let the client die when the next database call of an operation completes, in place of its result."""

@@ -170,6 +170,17 @@ class Topology:
         servers = ", ".join(map(str, self._known.values()))
         return f"<TopologyDescription id: {self._group}, topology_type: {kind}, servers: [{servers}]>"
 
+    def describe(self) -> tuple[Any, ...]:
+        """Return what this client knows of the set, as plain values."""
+        return (
+            self._version == self._network.topology_version,
+            self._version >= 0,
+            self._primary,
+            str(self._newest_election),
+            tuple([(each.member, each.kind, str(each.election), each.error) for each in self._known.values()]),
+            tuple([(member, *blind) for member, blind in self._blind.items()]),
+        )
+
     def _look(self) -> None:
         """Learn what the members say now, or, by choice, go on with what they said a moment ago."""
         network = self._network

@@ -101,6 +101,8 @@ class SessionPool:
     def empty(self) -> list[dict[str, Any]]:
         """Return the ids of the sessions in it, the one used last first, and forget them."""
         identifiers = [session.identifier for session in reversed(self._free)]
+        for session in self._free:
+            session.implicit = None
         self._free.clear()
         return identifiers
 

@@ -72,7 +72,9 @@ def update_command(
         validate_boolean("upsert", upsert)
     statement: dict[str, Any] = {
         "q": taken_in(filter, codec_options),
-        "u": taken_in(update, codec_options) if isinstance(update, Mapping) else value_taken_in(update, codec_options),
+        "u": taken_in(update, codec_options)
+        if type(update) is dict or isinstance(update, Mapping)
+        else value_taken_in(update, codec_options),
         "multi": multi,
         "upsert": upsert,
     }

@@ -52,6 +52,9 @@ class StateKeys(NamedTuple):
     """``key(task)`` tells the states apart by the current task too; ``key("")`` does not."""
     keeps: frozenset[str] = frozenset()
     """What of the past the key tells apart beyond results, as ``real-time-order``."""
+    was_silent: Callable[[], bool] = bool
+    """Whether the last step of a task touched nothing that is told apart but its own place: then others' steps before
+    it come to the same as after it. By default none is."""
 
 
 class Strategy(Protocol):

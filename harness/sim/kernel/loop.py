@@ -156,10 +156,13 @@ class Kernel:
         self.digest = _MIX
         self.events: list[tuple[Any, ...]] | None = [] if keep_events else None
         self.tasks: list[Task] = []
+        self._holders: dict[str, Task] = {}
         self.after_step: Callable[[], None] | None = None
         """Called after every step of a task and every timer: where invariants are checked."""
         self.state_keys: StateKeys | None = None
         """Set by who can tell states apart, so that an exhaustive search need not go on twice from one."""
+        self.on_forced: Callable[[], None] | None = None
+        """Called before a step of the only task that can go on, which is no choice."""
         self._strategy = strategy or DefaultStrategy()
         self._ready: list[Task] = []
         self._labels: list[Label] | None = None
@@ -180,6 +183,7 @@ class Kernel:
 
     def use(self, strategy: Strategy) -> None:
         """Let ``strategy`` choose from here on."""
+        self.on_forced = None
         self._strategy = strategy
         strategy.begin(self)
 
@@ -212,6 +216,10 @@ class Kernel:
         task = self.current
         return Site(task.name, task.operation, kind, task.counts.get(kind, 0))
 
+    def pending_timers(self) -> tuple[tuple[int, str], ...]:
+        """Return when each timer fires, and its name, in the order in which they do."""
+        return tuple([(at_us, timer.name) for at_us, _, timer in sorted(self._timers) if timer.pending])
+
     def note(self, number: int) -> None:
         """Let a number that a step produced be part of the digest."""
         self.digest = ((self.digest ^ number) * _MIX + self.now_us) & _MASK
@@ -219,8 +227,15 @@ class Kernel:
     # -- tasks and time
 
     def spawn(self, name: str, body: Coroutine[Any, Any, Any], *, vital: bool = True) -> Task:
-        """Start a task; it runs when it is chosen. The run ends when every ``vital`` task has ended."""
-        task = Task(len(self.tasks), name, body, vital=vital)
+        """Start a task; it runs when it is chosen. The run ends when every ``vital`` task has ended.
+
+        A choice names tasks, so one whose name another has that has not ended is told apart by a number.
+        """
+        free, number = name, 1
+        while (holder := self._holders.get(free)) is not None and not holder.done:
+            number += 1
+            free = f"{name} #{number}"
+        task = self._holders[free] = Task(len(self.tasks), free, body, vital=vital)
         self.tasks.append(task)
         self._vital_left += vital
         self._make_ready(task)
@@ -349,6 +364,8 @@ class Kernel:
                 discard(task.coroutine)
         self.current = self._root
         self._vital_left = 0
+        self.after_step = None
+        self.tasks.clear()
         self._ready.clear()
         self._timers.clear()
 
@@ -361,6 +378,8 @@ class Kernel:
         timers = self._timers
         jumpable = bool(timers) and self._next_jump() is not None
         if len(ready) == 1 and not jumpable:
+            if self.on_forced is not None:
+                self.on_forced()
             return ready[0]
         current = self.current
         default = ready.index(current) if current.ready else 0

@@ -47,6 +47,4 @@ class Clocks:
         for one in members:
             for other in members:
                 if one is not other and self._set.linked(one, other):
-                    newest = max(self.now(one), self.now(other))
-                    one.clock = max(one.clock, newest)
-                    other.clock = max(other.clock, newest)
+                    one.clock = other.clock = max(self.now(one), self.now(other))

@@ -8,7 +8,7 @@ timeout steps down, one that hears of a higher term at once. Sources: src/mongo/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.sim.server import journal
 from harness.sim.server.errors import CommandError, not_writable_primary
@@ -37,6 +37,10 @@ class Elections:
         self._defects = replica_set.configuration.defects
         self._timer: Timer | None = None
         self._handover: Timer | None = None
+
+    def describe(self) -> tuple[Any, ...]:
+        """Return what is under way as plain values."""
+        return (self._timer is not None, self._handover is not None)
 
     # -- what follows from who reaches whom
 

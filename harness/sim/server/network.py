@@ -6,6 +6,7 @@ cut, its time is over, it died), the member does not: the command goes on in a t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from types import coroutine
 from typing import Any, Final, Protocol
@@ -48,25 +49,28 @@ class _ClientLeft(Exception):  # noqa: N818 - what the client did
         self.kind: NetworkFailureKind = kind
 
 
-class _Call:
+class Call:
     """A command on its way through a member; it begins when it is advanced the first time."""
 
-    __slots__ = ("_body", "_command", "_connection", "_incarnation", "member")
+    __slots__ = ("_body", "_connection", "command", "incarnation", "member", "seen")
 
     def __init__(self, member: Member, command: Command, connection: int) -> None:
         self.member = member
-        self._command = command
+        self.command = command
         self._connection = connection
-        self._incarnation = member.incarnation
+        self.incarnation = member.incarnation
+        """The member's, when the command was sent."""
+        self.seen = b""
+        """Whatever ``on_suspended`` keeps of the states in which it let others run."""
         self._body: Coroutine[Any, Any, Reply] | None = None
 
     def advance(self, dispatch: Dispatch) -> Any:
         """Run it up to where it waits next; return what it waits with. Raises StopIteration with the reply."""
-        if self.member.incarnation != self._incarnation:
+        if self.member.incarnation != self.incarnation:
             self.close()
             raise MemberGone
         if self._body is None:
-            self._body = dispatch(self.member, self._command, self._connection)
+            self._body = dispatch(self.member, self.command, self._connection)
         return self._body.send(None)
 
     def close(self) -> None:
@@ -94,6 +98,10 @@ class Network:
         self._latency_us = replica_set.configuration.latency_us
         self._waiting: dict[Task, tuple[str, Member]] = {}
         self._left: dict[tuple[str, str], int] = {}
+        self.suspended: dict[Task, Call] = {}
+        """Commands that have let others run, by the task that runs them."""
+        self.on_suspended: Callable[[Call], None] | None = None
+        """Called each time that a command lets others run."""
         replica_set.links_cut.append(self._drop_connections)
 
     @property
@@ -125,10 +133,15 @@ class Network:
     ) -> Reply:
         """Run a command on a member for a client of ``group`` and return its reply.
 
-        ``deadline_us`` is when the client gives up (its socket time-out), ``footprint`` what the command touches.
+        ``deadline_us`` is when the client gives up (its socket time-out), later by as long as the client is held up
+        before it sends; ``footprint`` is what the command touches.
         Raises NetworkFailure where there is no reply.
         """
-        await self.kernel.pause(footprint)
+        kernel = self.kernel
+        asked_us = kernel.now_us
+        await kernel.pause(footprint)
+        if deadline_us is not None:
+            deadline_us += kernel.now_us - asked_us
         for hook in self.before_request:
             hook(group, member, command)
         server = self._members[member]
@@ -138,7 +151,7 @@ class Network:
         if not server.up:
             raise NetworkFailure("refused", member=member, sent=False)
         try:
-            reply: Reply = await self._attend(_Call(server, command, connection), group, deadline_us)
+            reply: Reply = await self._attend(Call(server, command, connection), group, deadline_us)
         except MemberGone:
             raise NetworkFailure("reset", member=member, sent=True) from None
         except _ClientLeft as left:
@@ -199,7 +212,7 @@ class Network:
     # -- a command and its client
 
     @coroutine
-    def _attend(self, call: _Call, group: str, deadline_us: int | None) -> Generator[Any, Any, Reply]:
+    def _attend(self, call: Call, group: str, deadline_us: int | None) -> Generator[Any, Any, Reply]:
         """Run a command in its client's task; leave it to the member where the client goes away meanwhile."""
         kernel, task, member = self.kernel, self.kernel.current, call.member
         timer: Timer | None = None
@@ -211,6 +224,7 @@ class Network:
                     running = True
                     trap = call.advance(self._dispatch)
                     running = False
+                self._suspend(task, call)
                 if task not in self._waiting and (trap is _QUEUED or task.waiting_for or task.timer):
                     self._waiting[task] = (group, member)
                     timer = self._give_up_at(deadline_us, task)
@@ -230,6 +244,7 @@ class Network:
             raise
         finally:
             self._waiting.pop(task, None)
+            self.suspended.pop(task, None)
             if timer is not None:
                 timer.cancel()
 
@@ -245,24 +260,34 @@ class Network:
         if self._topology.is_cut(group, member.name):
             raise _ClientLeft("reset")
 
-    def _leave_to_member(self, call: _Call, task: Task) -> None:
+    def _leave_to_member(self, call: Call, task: Task) -> None:
         number = self._left.get((task.name, call.member.name), 0) + 1
         self._left[task.name, call.member.name] = number
-        self.kernel.spawn(f"{call.member.name} for {task.name} {number}", self._finish(call), vital=False)
+        name = f"{call.member.name} for {task.name} {number}"
+        self.suspended[self.kernel.spawn(name, self._finish(call), vital=False)] = call
 
     @coroutine
-    def _finish(self, call: _Call) -> Generator[Any, Any, None]:
+    def _finish(self, call: Call) -> Generator[Any, Any, None]:
         """Run a command to its end without a client."""
+        task = self.kernel.current
         try:
             while True:
                 if call.member.paused:
                     yield from self.kernel.wait(self.replica_set.changed)
                 else:
-                    yield call.advance(self._dispatch)
+                    trap = call.advance(self._dispatch)
+                    self._suspend(task, call)
+                    yield trap
         except (StopIteration, MemberGone):
             return
         finally:
+            del self.suspended[task]
             call.close()
+
+    def _suspend(self, task: Task, call: Call) -> None:
+        self.suspended[task] = call
+        if self.on_suspended is not None:
+            self.on_suspended(call)
 
     def _drop_connections(self) -> None:
         for task, (group, member) in tuple(self._waiting.items()):
@@ -316,6 +341,7 @@ def describe(replica_set: ReplicaSet, member: Member) -> Reply:
     return reply
 
 
+@functools.cache
 def address(member: str) -> str:
     """Return the ``host:port`` under which a member is known."""
     return f"{member}:{_PORT}"

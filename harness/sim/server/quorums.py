@@ -7,9 +7,10 @@ without the entry; as soon as every one of them is needed, they all have it, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
+from harness.sim.server.digests import entry_digest
 from harness.sim.server.member import Member
 from harness.sim.server.records import OplogEntry
 
@@ -63,6 +64,21 @@ class Quorums:
             oldest = self._open[0]
             oldest.candidates = oldest.candidates[: oldest.need]
             self._settle(oldest)
+
+    def describe(self, members: Sequence[Member]) -> tuple[Any, ...]:
+        """Return the open facts as plain values."""
+        return tuple(
+            [
+                (
+                    entry_digest(quorum.entry),
+                    quorum.need,
+                    tuple([member.name for member in quorum.candidates]),
+                    quorum.journaled,
+                    quorum.untouched and any(quorum.candidates is member.followers for member in members),
+                )
+                for quorum in self._open
+            ]
+        )
 
     def count_flushed(self) -> None:
         """Take notice of what members have on disk by now."""

@@ -35,7 +35,8 @@ class ReadConcerns:
         self._set = replica_set
         self._kernel = replica_set.kernel
         self._defects = replica_set.configuration.defects
-        self._noop_at_us = 0
+        self.noop_at_us = 0
+        """When a no-op is written, or was, for those that wait for a time."""
 
     async def entry(
         self,
@@ -103,10 +104,10 @@ class ReadConcerns:
 
     def _expect_noop(self) -> None:
         """Let the primary write a no-op after a while, as it does from time to time, for those that wait for a time."""
-        if self._noop_at_us > self._kernel.now_us or self._set.primary is None:
+        if self.noop_at_us > self._kernel.now_us or self._set.primary is None:
             return
-        self._noop_at_us = self._kernel.now_us + NOOP_INTERVAL_US
-        self._set.call_at(self._noop_at_us, "periodic no-op", self._write_noops)
+        self.noop_at_us = self._kernel.now_us + NOOP_INTERVAL_US
+        self._set.call_at(self.noop_at_us, "periodic no-op", self._write_noops)
 
     def _write_noops(self) -> None:
         for member in self._set.in_order:

@@ -125,6 +125,8 @@ class OplogEntry:
     """``txnNumber`` of the transaction that it commits, or -1."""
     at_us: int = 0
     """The virtual time at which the primary made it; what is older than the journal's interval is on disk."""
+    digest: bytes = field(default=b"", repr=False)
+    """What stands for the log that ends here; empty until it is asked for, see ``digests.py``."""
 
     @property
     def position(self) -> tuple[int, int]:

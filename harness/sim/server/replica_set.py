@@ -8,7 +8,7 @@ the right to write are gone. Faults call what is under "powers"; timers do the r
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from harness.errors import BackendError, FaultError
@@ -70,9 +70,9 @@ class ReplicaSet:
         self.clocks = Clocks(self)
         self.elections = Elections(self)
         self.rollbacks = Rollbacks(self)
-        self._trimming = Trimming(self)
+        self.trimming = Trimming(self)
         self._write_concerns = WriteConcerns(self)
-        self._read_concerns = ReadConcerns(self)
+        self.read_concerns = ReadConcerns(self)
         self._begin(first.data if data is None else data)
         kernel.after_step = self.invariants.check
 
@@ -102,8 +102,8 @@ class ReplicaSet:
         if member.role != "PRIMARY" or member.stepping_down:
             raise not_writable_primary()
         entry = self.write(member, data, changes, session=session, transaction=transaction)
-        if entry.index >= self._trimming.due_at_index:
-            self._trimming.trim(member)
+        if entry.index >= self.trimming.due_at_index:
+            self.trimming.trim(member)
         if self.changed.waiters:
             self.kernel.signal(self.changed)
         return entry
@@ -176,15 +176,15 @@ class ReplicaSet:
         while member.paused:
             await self.kernel.wait(self.changed)
 
-    async def await_write_concern(
+    def await_write_concern(
         self, member: Member, entry: OplogEntry, concern: WriteConcern, *, deadline_us: int | None = None
-    ) -> dict[str, Any] | None:
+    ) -> Awaitable[dict[str, Any] | None]:
         """Wait until ``concern`` holds for ``entry``, the member's last for what wrote nothing.
 
         Returns None, or the ``writeConcernError`` document: 64 at its wtimeout, 50 at ``deadline_us``, 11602 and 189
         after a step-down, 79 and 100 for a concern that no wait can satisfy.
         """
-        return await self._write_concerns.wait(member, entry, concern, deadline_us)
+        return self._write_concerns.wait(member, entry, concern, deadline_us)
 
     async def read_entry(
         self,
@@ -196,11 +196,11 @@ class ReplicaSet:
         deadline_us: int | None = None,
     ) -> OplogEntry:
         """Return the entry whose data a read at this concern sees; see :meth:`ReadConcerns.entry`."""
-        return await self._read_concerns.entry(member, level, after_cluster_time, at_cluster_time, deadline_us)
+        return await self.read_concerns.entry(member, level, after_cluster_time, at_cluster_time, deadline_us)
 
     async def confirm_linearizable(self, member: Member, deadline_us: int | None = None) -> None:
         """Prove after a read that this is still the primary; see :meth:`ReadConcerns.confirm`."""
-        await self._read_concerns.confirm(member, deadline_us)
+        await self.read_concerns.confirm(member, deadline_us)
 
     # -- what changes who reaches whom
 
@@ -435,6 +435,14 @@ class ReplicaSet:
             rollback_id=1 + member.rollback_count,
             process_id=process_id,
         )
+
+    def close(self) -> None:
+        """Cut what refers to each other, so that the memory is free at once. Nothing can be asked of it afterwards."""
+        for member in self.in_order:
+            member.source = member.via = member.hears = None
+            member.followers = member.reporters = ()
+        vars(self.replication).clear()
+        vars(self).clear()
 
 
 def _servers_task() -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from harness.errors import FaultError
 from harness.interfaces.link import Link
@@ -56,6 +56,13 @@ class Topology:
     def whole(self) -> bool:
         """Whether no link is cut or disturbed."""
         return not self._cut and not self._disturbed
+
+    def describe(self) -> tuple[Any, ...]:
+        """Return what is cut and disturbed as plain values."""
+        if self.whole:
+            return ()
+        disturbed = [(*link, each.kind, each.delay_us, each.remaining) for link, each in self._disturbed.items()]
+        return tuple(sorted([tuple(link) for link in self._cut])), tuple(sorted(disturbed, key=str))
 
     def cut(self, links: Iterable[Link]) -> None:
         """Let these links carry nothing, and refuse connections."""

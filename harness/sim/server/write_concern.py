@@ -77,7 +77,8 @@ class WriteConcerns:
         until_us = limit_us if deadline_us is None else deadline_us if limit_us is None else min(limit_us, deadline_us)
         await self._kernel.pause(COMMIT_POINT)
         while True:
-            await self._set.resume_command(member)
+            if member.paused:
+                await self._set.resume_command(member)
             if member.incarnation != incarnation:
                 raise MemberGone
             if member.epoch != epoch:

@@ -69,7 +69,7 @@ def went_back(history: History) -> Iterator[Found]:
     """Yield reads of a client that miss what its last read had shown of others."""
     for operations in history.by_key(lambda operation: operation.client).values():
         reads = [o for o in operations if o.function == "read" and o.outcome == "returned"]
-        for before, after in zip(reads, reads[1:], strict=False):
+        for before, after in itertools.pairwise(reads):
             gone = [t for t in before.result if t not in after.result and not t.startswith(f"{after.client}-")]
             if gone:
                 yield f"client {after.client} saw {gone[0]}, then did not", (before, after)

@@ -75,7 +75,5 @@ SCENARIO = Scenario(
     setup=setup,
     final_reads=final_reads,
     settings=("default", "clockSkewMS=500"),
-    checkers=(
-        lost_updates(update=update_of, final=lambda final: {"counter": final["value"]}, needs_final=("value",)),
-    ),
+    checkers=(lost_updates(update=update_of, final=lambda final: {"counter": final["value"]}, needs_final=("value",)),),
 )

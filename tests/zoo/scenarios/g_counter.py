@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -61,7 +62,7 @@ def decreased(history: History) -> Iterator[Found]:
     """Yield pairs of reads of one client of which the later one got less."""
     for operations in history.by_key(lambda operation: operation.client).values():
         reads = [o for o in operations if o.function == "read" and o.outcome == "returned"]
-        for before, after in zip(reads, reads[1:], strict=False):
+        for before, after in itertools.pairwise(reads):
             if after.result < before.result:
                 yield f"client {after.client} read {before.result}, then {after.result}", (before, after)
 

@@ -40,6 +40,7 @@ _PLAIN_TYPES: Final[Mapping[str, frozenset[type]]] = {
     "object": frozenset({dict}),
     "string": frozenset({str}),
     "long": frozenset({Int64}),
+    SAFE_BOOL: frozenset({bool}),
 }
 _NO_TYPES: Final[frozenset[type]] = frozenset()
 

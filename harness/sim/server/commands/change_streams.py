@@ -190,6 +190,10 @@ class ChangeStream:
         if self.exhausted:
             cursor["invalidated"] = True
 
+    def state(self) -> bytes:
+        """Return the place, and the event that is expected there; what the stream shows is as it was opened."""
+        return repr((self._place, self._last, self.expected, self._passed_over, self.exhausted)).encode()
+
     async def take(self, request: Request, count: int | None) -> list[Document]:
         """Return the next events; a getMore waits for the first of them.
 

@@ -74,24 +74,25 @@ class Service:
         self.fail_points = fail_points
         self.on_ttl_index: Callable[[], None] = _nothing
         """Called when an index with an expiry was made."""
-        self._states: dict[str, MemberState] = {}
-        self._numbers = 0
+        self.states: dict[str, MemberState] = {}
+        """By name of the member, as it was when it was last asked for."""
+        self.numbers_given = 0
         self._clock: tuple[int, datetime.datetime] = (0, _EPOCH)
 
     def state(self, member: Member) -> MemberState:
         """Return what the member holds in memory in its present role."""
-        state = self._states.get(member.name)
+        state = self.states.get(member.name)
         if state is None or state.epoch != member.epoch or state.incarnation != member.incarnation:
             survives = state is not None and state.incarnation == member.incarnation
             cursors = state.cursors if state is not None and survives else {}
             state = MemberState(member.incarnation, member.epoch, cursors)
-            self._states[member.name] = state
+            self.states[member.name] = state
         return state
 
     def next_number(self) -> int:
         """Return a number that is unique in this run: for cursors, collections, generated ids."""
-        self._numbers += 1
-        return self._numbers
+        self.numbers_given += 1
+        return self.numbers_given
 
     def new_object_id(self, member: Member) -> ObjectId:
         """Return a fresh ``_id`` as the server makes one for an upsert."""

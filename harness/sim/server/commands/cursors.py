@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
+import bson
 from bson.int64 import Int64
 
 from harness.sim.server.commands import arguments
@@ -41,6 +42,10 @@ class Results(Protocol):
         """Add to the ``cursor`` of a reply what only this kind of results has."""
         ...
 
+    def state(self) -> bytes:
+        """Return what tells apart what is still to come."""
+        ...
+
 
 class Cursor:
     """An open cursor. ``session`` and ``transaction_number`` are those that it was made in."""
@@ -76,6 +81,10 @@ class ListResults:
 
     def describe(self, cursor: dict[str, Any]) -> None:
         """Add nothing."""
+
+    def state(self) -> bytes:
+        """Return the documents that are left."""
+        return bson.encode({"left": self._documents[self._next :]})
 
 
 async def first_batch(

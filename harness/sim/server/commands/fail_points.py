@@ -44,6 +44,11 @@ class FailPoints:
         """Whether there is one at all."""
         return bool(self._armed)
 
+    def describe(self) -> tuple[Any, ...]:
+        """Return what is armed as plain values."""
+        armed = [(*key, repr(each.data), each.remaining, each.skip) for key, each in self._armed.items()]
+        return tuple(armed), tuple([(*key, hits) for key, hits in self._hits.items()])
+
     def configure(self, member: str, command: dict[str, Any]) -> dict[str, Any]:
         """``configureFailPoint``. Raises CommandError 266 for an unknown name."""
         name = command["configureFailPoint"]

@@ -139,6 +139,10 @@ class _Scanned:
     def describe(self, cursor: dict[str, Any]) -> None:
         """Add nothing."""
 
+    def state(self) -> bytes:
+        """Return where it stands; what it looks for is what its client asked for."""
+        return repr((self._scan.state(), self._skip, self._left)).encode()
+
 
 async def finish_read(request: Request, target: dict[str, Any]) -> None:
     """Do what the read concern asks for after the read: prove that this is still the primary, name the snapshot.

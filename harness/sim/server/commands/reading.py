@@ -7,7 +7,7 @@ and a transaction have one. Source: the manual's page "Read Isolation, Consisten
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.errors import BackendError
 from harness.sim.documents.order import hashable_key
@@ -49,13 +49,44 @@ async def open_collection(request: Request, namespace: str) -> Source:
         at_cluster_time=concern.at_cluster_time,
         deadline_us=request.deadline_us,
     )
+    if concern.level in (MAJORITY, SNAPSHOT):
+        entry = await _with_collection(request, namespace, entry)
     request.read_timestamp = entry.timestamp
     if concern.level == SNAPSHOT:
-        collection = entry.data.collections.get(namespace)
+        collection = _unless_dropped(member, namespace, entry)
         return lambda: collection
     if concern.level == MAJORITY:
-        return lambda: service.replica_set.committed(member).data.collections.get(namespace)
+        return lambda: _unless_dropped(member, namespace, service.replica_set.committed(member))
     return lambda: service.replica_set.applied(member).data.collections.get(namespace)
+
+
+async def _with_collection(request: Request, namespace: str, entry: OplogEntry) -> OplogEntry:
+    """Return the entry at which a majority or snapshot read sees the collection that there is now.
+
+    As measured, one that is newer than what is majority-committed is waited for, and refused to a snapshot (246).
+    """
+    present = request.member.last.data.collections.get(namespace)
+    if present is None or _has(entry, namespace, present):
+        return entry
+    if request.read_concern.level == SNAPSHOT:
+        raise failure(SNAPSHOT_UNAVAILABLE, "Unable to read from a snapshot due to pending collection catalog changes")
+    made = request.member.last
+    while made.previous is not None and _has(made.previous, namespace, present):
+        made = made.previous
+    return await request.service.replica_set.read_entry(
+        request.member, level=MAJORITY, after_cluster_time=made.timestamp, deadline_us=request.deadline_us
+    )
+
+
+def _has(entry: OplogEntry, namespace: str, collection: CollectionData) -> bool:
+    found = entry.data.collections.get(namespace)
+    return found is not None and found.uuid == collection.uuid
+
+
+def _unless_dropped(member: Member, namespace: str, entry: OplogEntry) -> CollectionData | None:
+    """Return a collection as it is at ``entry``, nothing where the member has dropped it since."""
+    present = member.last.data.collections.get(namespace)
+    return None if present is None else entry.data.collections.get(namespace)
 
 
 class ReadScan:
@@ -105,6 +136,10 @@ class ReadScan:
             if found is not None:
                 self._last = found[1]
                 return found[1]
+
+    def state(self) -> tuple[Any, ...]:
+        """Return where it stands as plain values."""
+        return self._queue, list(self._examined), self._last, self.exhausted
 
     def _ahead(self) -> list[IdKey]:
         """Return the keys that lie ahead, the next one last; with a sort only those behind where the scan stands."""

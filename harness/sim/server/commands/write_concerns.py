@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from harness.sim.documents.rendering import type_name
@@ -53,9 +54,9 @@ def _acknowledgements(w: Any) -> int | str:
     return number
 
 
-async def wait_for_concern(request: Request, concern: WriteConcern) -> dict[str, Any] | None:
+def wait_for_concern(request: Request, concern: WriteConcern) -> Awaitable[dict[str, Any] | None]:
     """Wait for what the command wrote, or for all that the member has; return the writeConcernError, or None."""
     entry = request.entry or request.member.last
-    return await request.service.replica_set.await_write_concern(
+    return request.service.replica_set.await_write_concern(
         request.member, entry, concern, deadline_us=request.deadline_us
     )

@@ -1,0 +1,67 @@
+"""What the members hold in memory of sessions, transactions and cursors, as plain values; see ``server/states.py``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bson
+
+from harness.sim.server.commands.context import ActiveSession, MemberState, Service
+from harness.sim.server.commands.transactions import Transaction
+from harness.sim.server.digests import entry_digest
+from harness.sim.server.states import Plain
+
+
+def describe_service(service: Service) -> Plain:
+    """Return the state of the commands of a set."""
+    return (
+        service.numbers_given,
+        service.fail_points.describe(),
+        tuple([(name, _describe_state(state)) for name, state in service.states.items()]),
+    )
+
+
+def _describe_state(state: MemberState) -> Plain:
+    return (
+        state.incarnation,
+        state.epoch,
+        tuple([(session, *_describe_session(active)) for session, active in state.sessions.items()]),
+        tuple([(repr(lock), owner.session, owner.number) for lock, owner in state.claims.items()]),
+        tuple(state.exclusive.items()),
+        tuple(
+            [
+                (each.number, each.namespace, each.session, each.transaction_number, each.results.state())
+                for each in state.cursors.values()
+            ]
+        ),
+    )
+
+
+def _describe_session(active: ActiveSession) -> Plain:
+    transaction = active.transaction
+    return (
+        active.number,
+        active.was_transaction,
+        active.busy,
+        active.awaited,
+        None if transaction is None else _describe_transaction(transaction),
+    )
+
+
+def _describe_transaction(transaction: Transaction) -> Plain:
+    data = transaction.data
+    written: dict[str, Any] = {
+        "changes": [[each.kind, each.namespace, each.key, each.document, each.update] for each in transaction.changes]
+    }
+    return (
+        transaction.number,
+        transaction.status,
+        transaction.expires_us,
+        entry_digest(transaction.snapshot),
+        bson.encode(written),
+        # What it took over of definitions that came after its snapshot.
+        tuple([(name, each.uuid, repr(each.indexes)) for name, each in data.collections.items()]),
+        tuple([repr(lock) for lock in transaction.claimed]),
+        tuple(transaction.namespaces),
+        tuple(transaction.created),
+    )

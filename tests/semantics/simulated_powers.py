@@ -1,0 +1,121 @@
+"""A script on the simulator: a set of its own, a client through the driver model, powers through the set's."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from probe_registry import plain
+from random_strategy import RandomStrategy
+from semantic_registry import NO_ANSWER, RULES
+
+from harness.interfaces.link import Link
+from harness.settings import parse_settings
+from harness.sim.documents.values import normalise
+from harness.sim.driver import ObjectIds, Recorder, SimEnv, open_client
+from harness.sim.kernel import Kernel
+from harness.sim.kernel.choices import TIME, Label
+from harness.sim.server.commands.dispatch import Dispatcher
+from harness.sim.server.configuration import OBSERVER, Configuration
+from harness.sim.server.errors import NetworkFailure
+from harness.sim.server.network import Network
+from harness.sim.server.replica_set import ReplicaSet
+
+START_US = 1_790_000_000_000_000
+ANSWER_US = 40_000_000
+RESTLESS = 0.35
+"""How often a choice is not the default, in runs that are to show what else may come of a script."""
+
+
+class Restless(RandomStrategy):
+    """Deviates at random, but lets no time pass while somebody can go on: scripts must not run into their patience."""
+
+    def choose(self, kind: str, options: Sequence[Label], default: int, footprints: Sequence[Any] | None) -> int:
+        """Return an option."""
+        chosen = super().choose(kind, options, default, footprints)
+        return default if options[chosen] == TIME else chosen
+
+
+class SimulatedPowers:
+    """Powers over a simulated set."""
+
+    def __init__(self, kernel: Kernel, replica_set: ReplicaSet, network: Network) -> None:
+        self._kernel = kernel
+        self._set = replica_set
+        self._network = network
+        self._numbers = itertools.count(1_000)
+        stream = random.Random(2)
+        self.env: Any = SimEnv(kernel, Recorder(kernel), stream, ObjectIds(kernel, stream))
+
+    def client(self, settings: str) -> Any:
+        stream = random.Random(next(self._numbers))
+        return open_client(self._network, self._kernel, parse_settings(settings), group="clients", random=stream)
+
+    async def roles(self) -> dict[str, str]:
+        return {state.member: state.role for state in self._set.observe() if state.reachable}
+
+    async def terms(self) -> dict[str, int]:
+        return {state.member: state.term or 0 for state in self._set.observe() if state.reachable}
+
+    async def rollback_id(self, member: str) -> int | None:
+        return next(state.rollback_id for state in self._set.observe() if state.member == member)
+
+    async def command(self, member: str, database: str, command: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            reply = await self._network.request(
+                OBSERVER,
+                member,
+                normalise({**command, "$db": database}),
+                connection=next(self._numbers),
+                deadline_us=self._kernel.now_us + ANSWER_US,
+            )
+        except NetworkFailure:
+            return {"ok": 0, "code": NO_ANSWER}
+        return dict(reply)
+
+    async def kill(self, member: str) -> None:
+        self._set.kill(member)
+
+    async def restart(self, member: str) -> None:
+        self._set.restart(member)
+
+    async def pause(self, member: str) -> None:
+        self._set.pause(member)
+
+    async def resume(self, member: str) -> None:
+        self._set.resume(member)
+
+    async def lag(self, member: str, *, on: bool) -> None:
+        self._set.lag(member, on)
+
+    async def cut(self, member: str, *others: str) -> None:
+        self._set.cut([link for other in others for link in (Link(member, other), Link(other, member))])
+
+    async def heal(self) -> None:
+        self._set.heal_all()
+
+    async def settle(self) -> None:
+        await self._set.settle()
+
+    async def yield_often(self) -> None:
+        """Do nothing: here every document of a scan is a place where others may run."""
+
+    async def shorten_transactions(self) -> float:
+        return self._set.configuration.transaction_lifetime_us / 1e6 + 1
+
+
+def simulate(name: str, seed: int | None = None) -> Any:
+    """Run a script on a set of its own and return its outcome; ``seed`` lets choices deviate, else none does."""
+    kernel = Kernel(None if seed is None else Restless(seed, RESTLESS), start_us=START_US)
+    replica_set = ReplicaSet(kernel, Configuration())
+    network = Network(replica_set, Dispatcher(replica_set))
+    client = open_client(network, kernel, parse_settings(""), group="clients", random=random.Random(1))
+    powers = SimulatedPowers(kernel, replica_set, network)
+    task = kernel.spawn("script", RULES[name].script(client["s"], client, powers))
+    try:
+        kernel.run()
+    finally:
+        kernel.close()
+    return plain(task.result)
