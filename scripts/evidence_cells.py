@@ -138,7 +138,7 @@ def page(name: str, lines: list[Line]) -> str:
             f"# Evidence: {name}",
             "",
             f"`make evidence-{name}`, {dates[0]} to {dates[-1]}, on 2 cores: {scope}.",
-            f"As promised: {promised} of {len(lines)} cells.",
+            f"As promised: {promised} of {len(lines)} cells; declared are {sum(1 for _ in declared_cells())}.",
             "",
             "| scenario | variant | setting | fault | declared | verdict | violated | found | effect | runs | s | ok |",
             "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from harness.errors import BackendError
 from harness.sim.documents.order import hashable_key
 from harness.sim.documents.sort import sort_documents
+from harness.sim.server.commands.codes import SNAPSHOT_UNAVAILABLE, failure
 from harness.sim.server.commands.read_concerns import DEFAULT, MAJORITY, SNAPSHOT
 from harness.sim.server.commands.selecting import Selection
 from harness.sim.server.commands.transactions import lock_namespace
-from harness.sim.server.records import CollectionData, Document, IdKey
+from harness.sim.server.records import CollectionData, Document, IdKey, OplogEntry
 
 if TYPE_CHECKING:
     from harness.sim.server.commands.context import Request
+    from harness.sim.server.member import Member
 
 _SCAN_PAUSES_MAX: Final = 3
 """A scan lets others run at its second document, half-way, and at its last: enough for every split of what it sees."""
