@@ -3,8 +3,8 @@
 A state is told by the servers (``sim/server/states.py``, ``sim/server/commands/states.py``), by what every client got
 so far, of which it is a function, by armed timers and the nemesis, and by virtual time itself. In the key of a client
 is no time: what it computes from its clock and acts on later is told beside it (readings of ``env.now``, ids made of
-it, when it last began to wait). The driver's own longest waits begin to matter after :data:`LONGEST_WAIT_US`; from there on
-states are not compared any more.
+it, when it last began to wait). The driver's own longest waits begin to matter after :data:`LONGEST_WAIT_US`; from
+there on states are not compared any more.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from harness.sim.driver.recorder import Recorder
 from harness.sim.kernel import Event, Kernel, StateKeys, Task
 from harness.sim.kernel.loop import US_PER_SECOND, Footprint
 from harness.sim.server.commands.context import Service
-from harness.sim.server.commands.states import describe_service
+from harness.sim.server.commands.states import describe_service, is_idle
 from harness.sim.server.digests import digest_of
 from harness.sim.server.errors import NetworkFailure
 from harness.sim.server.network import Call, Command, Network
-from harness.sim.server.states import Plain, describe_set
+from harness.sim.server.states import Plain, describe_calm_set, describe_set, is_calm
 
 LONGEST_WAIT_US: Final = 100 * US_PER_SECOND
 """Before that much of a run has passed, no wait that counts from an earlier reading of the clock is over, but those
@@ -192,7 +192,14 @@ class RunStates:
     """Tells the states of a run apart. ``keep_order`` is whether real-time order is kept, for checkers that need it."""
 
     def __init__(
-        self, kernel: Kernel, network: Network, service: Service, nemesis: SimulatedNemesis, *, keep_order: bool
+        self,
+        kernel: Kernel,
+        network: Network,
+        service: Service,
+        nemesis: SimulatedNemesis,
+        *,
+        keep_order: bool,
+        keep_log: bool,
     ) -> None:
         self._kernel = kernel
         self._network = network
@@ -200,6 +207,9 @@ class RunStates:
         self._service = service
         self._nemesis = nemesis
         self._keep_order = keep_order
+        self._keep_log = keep_log
+        self.looked_back = False
+        """Whether a command asked for what the log held at a time that its client had from elsewhere."""
         self._order = RealTimeOrder() if keep_order else None
         self._trails: dict[int, ClientTrail] = {}
         self._owners: dict[int, ClientTrail | None] = {}
@@ -238,16 +248,18 @@ class RunStates:
         else:
             state = (
                 task,
-                self._servers(),
+                self._servers(keep_log=self._keep_log),
                 tuple([self._describe_task(each) for each in kernel.tasks if not each.done]),
                 tuple([trail.describe() for trail in self._trails.values()]),
                 self._nemesis.describe(),
             )
         return int.from_bytes(digest_of(_encode(state)), "big")
 
-    def _servers(self) -> Plain:
-        kernel = self._kernel
-        return (kernel.now_us, kernel.pending_timers(), describe_set(self._set), describe_service(self._service))
+    def _servers(self, *, keep_log: bool = True) -> Plain:
+        kernel, service = self._kernel, self._service
+        calm = not keep_log and is_calm(self._set) and is_idle(service)
+        told = describe_calm_set(self._set) if calm else describe_set(self._set)
+        return (kernel.now_us, kernel.pending_timers(), told, describe_service(service))
 
     def _describe_task(self, task: Task) -> Plain:
         owner = self._owner(task)
@@ -281,10 +293,24 @@ class RunStates:
             if owner is not None:
                 owner.stepped(kernel.current)
 
-    def _before_request(self, _group: str, _member: str, _command: Command) -> None:
+    def _before_request(self, _group: str, _member: str, command: Command) -> None:
+        if not self._keep_log:
+            self._look_at(command)
         owner = self._owner(self._kernel.current)
         if owner is not None:
             owner.sends(self._kernel.current)
+
+    def _look_at(self, command: Command) -> None:
+        """Take notice of a command that reads, or lets its client read later, what the log held at another time."""
+        concern = command.get("readConcern") or {}
+        pipeline = command.get("pipeline")
+        stream = pipeline[0].get("$changeStream") if isinstance(pipeline, list) and pipeline else None
+        if stream is None and not {"atClusterTime", "level"} & concern.keys():
+            return
+        if stream is not None or "atClusterTime" in concern or concern["level"] == "snapshot":
+            self._keep_log = True
+        if "atClusterTime" in concern or (stream is not None and "startAtOperationTime" in stream):
+            self.looked_back = True
 
     def _on_suspended(self, call: Call) -> None:
         """Let a command be told by the states of the servers in which it let others run.

@@ -162,7 +162,7 @@ class Kernel:
         self.state_keys: StateKeys | None = None
         """Set by who can tell states apart, so that an exhaustive search need not go on twice from one."""
         self.on_forced: Callable[[], None] | None = None
-        """Called before a step of the only task that can go on, which is no choice."""
+        """Called before a step of the only task that can go on, which is no choice, and when all have ended."""
         self._strategy = strategy or DefaultStrategy()
         self._ready: list[Task] = []
         self._labels: list[Label] | None = None
@@ -337,6 +337,8 @@ class Kernel:
             task = self._pick()
             if task is not None:
                 self._step(task)
+        if self.on_forced is not None:
+            self.on_forced()
 
     def run_until(self, now_us: int) -> int | None:
         """Run what is due by ``now_us``, for a front that lets virtual time follow the clock; return the next timer's.

@@ -21,6 +21,17 @@ def describe_service(service: Service) -> Plain:
     )
 
 
+def is_idle(service: Service) -> bool:
+    """Whether no member has a transaction or a cursor open, nor a collection that somebody has for himself."""
+    return not any(
+        state.claims
+        or state.exclusive
+        or state.cursors
+        or any(session.transaction is not None for session in state.sessions.values())
+        for state in service.states.values()
+    )
+
+
 def _describe_state(state: MemberState) -> Plain:
     return (
         state.incarnation,
