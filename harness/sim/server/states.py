@@ -1,7 +1,7 @@
 """What of the servers decides how a run goes on, as plain values: for who asks whether two runs are in one state.
 
-Everything is told that a later step may look at. Left out are copies that are kept for speed, as the cluster time of the
-last reply, and what only reports show.
+Everything is told that a later step may look at. Left out are copies that are kept for speed, as the cluster time of
+the last reply, and what only reports show.
 """
 
 from __future__ import annotations
