@@ -34,6 +34,9 @@ SLICE_DELAY_US = 10_000
 CLOSE_DELAY_MS = 1500
 """Longer than a healthy close by far, and short enough to be seen within a strike."""
 
+BEYOND_DOUBT_MS = 1_000.0
+"""An answer that much slower is no hiccup of a loaded machine, and a second probe would outlast the strike."""
+
 HEARTBEAT_LEAST_MS = 40.0
 """Mean heartbeat round trips of a healthy set on one machine stay well below this."""
 
@@ -88,11 +91,11 @@ class Disturbance:
         return heartbeats_slower(memory["heartbeats_ms"], now_ms, primary, HEARTBEAT_LEAST_MS, context.now_ns())
 
     async def _slower_twice(self, context: FaultContext, before: Answer, now: Answer, primary: str) -> Effect | None:
-        # One slow answer may be the machine's own doing; a toxic delays every one.
+        # One slow answer may be the machine's own doing, unless it is very slow; a toxic delays every one.
         assert self.least_ms is not None
         effect = slower(before, now, primary, self.least_ms, context.now_ns())
-        if effect is None:
-            return None
+        if effect is None or self.least_ms >= BEYOND_DOUBT_MS:
+            return effect
         again = await self.probing(context.backend, primary)
         return slower(before, again, primary, self.least_ms, context.now_ns())
 
