@@ -11,7 +11,6 @@ from harness import Call, Context, Env, Operation, Scenario, real_env
 from harness.checkers import Update, lost_updates, unexpected_errors
 
 DOCUMENT = "counter"
-NOBODY = "setup"
 
 
 class ReadModifyWrite:
@@ -21,40 +20,39 @@ class ReadModifyWrite:
         self._env = env
         self._collection = database["counters"]
 
-    async def count_up(self, key: str) -> str:
-        """Count up by one, signed with ``key``; return the key of the write that was read."""
+    async def count_up(self) -> int:
+        """Count up by one; return what was read."""
         seen = await self._collection.find_one({"_id": DOCUMENT})
-        await self._collection.update_one({"_id": DOCUMENT}, {"$set": {"count": seen["count"] + 1, "key": key}})
-        base: str = seen["key"]
-        return base
+        await self._collection.update_one({"_id": DOCUMENT}, {"$set": {"count": seen["count"] + 1}})
+        count: int = seen["count"]
+        return count
 
 
-async def count_up(context: Context, *, key: str) -> str:
-    """Count up; return the key of the write that was read."""
-    base: str = await context.pattern.count_up(key)
-    return base
+async def count_up(context: Context) -> int:
+    """Count up; return what was read."""
+    count: int = await context.pattern.count_up()
+    return count
 
 
-def workload(random: random.Random, client: int) -> Iterator[Call]:  # noqa: ARG001 - the same calls for every seed
+def workload(random: random.Random, client: int) -> Iterator[Call]:  # noqa: ARG001 - the same calls for all
     """Count up, again and again."""
-    for number in itertools.count():
-        yield Call(function="count_up", arguments={"key": f"{client}-{number}"})
+    return itertools.repeat(Call(function="count_up"))
 
 
 async def setup(context: Context) -> None:
     """Insert the document."""
-    await context.database["counters"].insert_one({"_id": DOCUMENT, "count": 0, "key": NOBODY})
+    await context.database["counters"].insert_one({"_id": DOCUMENT, "count": 0})
 
 
 async def final_reads(context: Context) -> dict[str, Any]:
     """Read the document."""
     document = await context.database["counters"].find_one({"_id": DOCUMENT})
-    return {"count": document["count"], "key": document["key"]}
+    return {"count": document["count"]}
 
 
-def update_of(operation: Operation) -> Update:
-    """Return what an operation was computed from, where it was told."""
-    return Update(key=DOCUMENT, base=operation.result if operation.outcome == "returned" else None)
+def update_of(_operation: Operation) -> Update:
+    """Return what an operation added."""
+    return Update(key=DOCUMENT)
 
 
 SCENARIO = Scenario(

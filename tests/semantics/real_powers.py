@@ -12,7 +12,7 @@ from typing import Any
 import trio
 from components import mongod_or_skip
 from probe_registry import plain
-from semantic_registry import NO_ANSWER, RULES
+from semantic_registry import NO_ANSWER, RULES, primaries_of
 
 from harness.backends.driver import CancelFlag, ThreadEnv, open_client, run_coroutine
 from harness.backends.local.backend import LocalBackend
@@ -83,6 +83,9 @@ class RealPowers:
     async def terms(self) -> dict[str, int]:
         return {state.member: state.term or 0 for state in self._observe() if state.reachable}
 
+    async def primaries(self) -> list[tuple[str, int]]:
+        return primaries_of(self._observe())
+
     async def rollback_id(self, member: str) -> int | None:
         return next(state.rollback_id for state in self._observe() if state.member == member)
 
@@ -144,6 +147,9 @@ class RealPowers:
         for member in tuple(self._lagged):
             await self.lag(member, on=False)
         self._real.do(self._backend.wait_healthy, HEALTHY_TIMEOUT_S)
+
+    async def set_clock(self, member: str, ahead_s: float) -> None:
+        raise NotImplementedError("the clock of a mongod cannot be moved")
 
     async def yield_often(self) -> None:
         for member in self._backend.members:

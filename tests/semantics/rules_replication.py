@@ -53,15 +53,20 @@ async def voters_refuse_who_is_behind(database: Any, client: Any, powers: Powers
 
 @rule({"one primary": True, "same term twice": False, "the old one": "follows"})
 async def a_stopped_primary_comes_back(database: Any, client: Any, powers: Powers) -> Any:
-    old = await primary_of(powers)
+    ((old, term),) = await powers.primaries()
     await powers.pause(old)
     new = await primary_of(powers, but=old)
+
+    async def has_written_in_its_term() -> bool:
+        return any(member == new and newer > term for member, newer in await powers.primaries())
+
+    await until(powers, has_written_in_its_term)
     await powers.resume(old)
     seen: list[tuple[str, int]] = []
 
     async def rests() -> bool:
-        roles, terms = await powers.roles(), await powers.terms()
-        seen.extend((member, terms.get(member, 0)) for member, role in roles.items() if role == "PRIMARY")
+        seen.extend(await powers.primaries())
+        roles = await powers.roles()
         return roles.get(old) == "SECONDARY" and len(roles) == 3
 
     await until(powers, rests)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bson import Int64
 from bson.binary import Binary
+from probe_registry import LABELS
 from pymongo import WriteConcern
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -36,7 +37,7 @@ async def error_of(awaitable: Any) -> list[Any]:
     except PyMongoError as error:
         details = getattr(error, "details", None) or {}
         code = getattr(error, "code", None) or details.get("code") or type(error).__name__
-        return [code, *sorted(details.get("errorLabels", []))]
+        return [code, *(label for label in LABELS if error.has_error_label(label))]
     return ["ok"]
 
 
@@ -242,3 +243,59 @@ async def cluster_time_is_passed_on(database: Any, client: Any, powers: Powers) 
             ping = {"ping": 1, "$clusterTime": session.cluster_time}
             told.append((await powers.command(member, "admin", ping))["$clusterTime"]["clusterTime"] > before)
     return {"cluster time grew on all": all(told)}
+
+
+@rule({"second transaction": [24, "TransientTransactionError"], "drop": ["ok"], "first": ["ok"]})
+async def a_transaction_behind_a_drop_that_waits(database: Any, client: Any, powers: Powers) -> Any:
+    """Let a drop wait for one transaction; another that comes after it waits for the lock for 5 ms at most."""
+    await database.c.insert_one({"_id": 0})
+    dropped: list[Any] = []
+    async with client.start_session() as first, client.start_session() as second:
+        await first.start_transaction()
+        await database.c.insert_one({"_id": 1}, session=first)
+
+        async def drop() -> None:
+            dropped.append(await error_of(database.command({"drop": "c"})))
+
+        task = powers.env.start_task(drop())
+        await powers.env.sleep(0.3)
+        await second.start_transaction()
+        refused = await error_of(database.c.insert_one({"_id": 2}, session=second))
+        committed = await error_of(first.commit_transaction())
+        await task.join()
+    return {"second transaction": refused, "drop": dropped[0], "first": committed}
+
+
+@rule(
+    {"cluster time": "60 s ahead", "kept by the next primary": True, "$currentDate": "goes back"}, simulator_alone=True
+)
+async def a_primary_whose_clock_is_ahead(database: Any, client: Any, powers: Powers) -> Any:
+    """Make a member primary whose clock is a minute ahead, then another one again."""
+    first = await primary_of(powers)
+    fast, other = await secondaries_of(powers)
+    await powers.set_clock(fast, 60)
+
+    async def hand_over(old: str, new: str, bystander: str) -> None:
+        await powers.lag(bystander, on=True)
+        await insert_on(powers, old, database, f"before {new}", {"w": 2, "wtimeout": 5000})
+        await powers.command(old, "admin", {"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 1, "force": True})
+        assert await primary_of(powers, but=old) == new
+        await powers.lag(bystander, on=False)
+
+    async def stamped() -> tuple[Any, Any]:
+        async with client.start_session() as session:
+            stamp = {"$currentDate": {"at": True}}
+            await database.c.update_one({"_id": "stamp"}, stamp, upsert=True, session=session)
+            document = await database.c.find_one({"_id": "stamp"}, session=session)
+            return session.operation_time.time, document["at"]
+
+    before, _ = await stamped()
+    await hand_over(first, fast, other)
+    ahead, stamp_ahead = await stamped()
+    await hand_over(fast, first, other)
+    after, stamp_after = await stamped()
+    return {
+        "cluster time": "60 s ahead" if 55 <= ahead - before <= 65 else f"{ahead - before} s ahead",
+        "kept by the next primary": after >= ahead,
+        "$currentDate": "goes back" if stamp_after < stamp_ahead else "goes on",
+    }

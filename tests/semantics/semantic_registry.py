@@ -6,11 +6,13 @@ declared as the outcomes that are allowed. Where the servers leave something ope
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pymongo.errors import OperationFailure, PyMongoError
+
+from harness.interfaces.backend import MemberState
 
 NO_ANSWER = "no answer"
 PATIENCE_S = 30.0
@@ -33,6 +35,10 @@ class Powers(Protocol):
 
     async def terms(self) -> dict[str, int]:
         """Return the term of each member that answers."""
+        ...
+
+    async def primaries(self) -> list[tuple[str, int]]:
+        """Return who says that it is primary, each with the term of its newest entry, all seen at one time."""
         ...
 
     async def rollback_id(self, member: str) -> int | None:
@@ -78,6 +84,10 @@ class Powers(Protocol):
         """Undo every fault; wait until one member is primary and all follow it and have everything."""
         ...
 
+    async def set_clock(self, member: str, ahead_s: float) -> None:
+        """Set the wall clock of a member ahead; in the simulator alone."""
+        ...
+
     async def yield_often(self) -> None:
         """Let scans of several documents make way for others at every document, where that can be set."""
         ...
@@ -97,21 +107,47 @@ class Rule:
     name: str
     script: Script
     allowed: tuple[Any, ...]
+    oplog_limits: tuple[int | None, ...] = (None,)
+    """How many entries the logs of the simulated sets keep: real ones reach back as far as each member's happens to."""
+    simulator_alone: bool = False
+    """Whether real sets lack the power: nobody moves the clock of a mongod without replacing its C library's."""
+    hasty: bool = False
+    """Whether time may pass in the simulator while somebody could go on: for races with the servers' own timers."""
 
 
 RULES: dict[str, Rule] = {}
 
 
-def rule(*allowed: Any) -> Callable[[Script], Script]:
+def rule(
+    *allowed: Any,
+    oplog_limits: tuple[int | None, ...] = (None,),
+    hasty: bool = False,
+    simulator_alone: bool = False,
+) -> Callable[[Script], Script]:
     """Register a script under its name, with its allowed outcomes."""
 
     def register(script: Script) -> Script:
         name = script.__name__  # type: ignore[attr-defined]
         assert name not in RULES, name
-        RULES[name] = Rule(name=name, script=script, allowed=allowed)
+        RULES[name] = Rule(
+            name=name,
+            script=script,
+            allowed=allowed,
+            oplog_limits=oplog_limits,
+            hasty=hasty,
+            simulator_alone=simulator_alone,
+        )
         return script
 
     return register
+
+
+def primaries_of(states: Iterable[MemberState]) -> list[tuple[str, int]]:
+    """Return the primaries among these members, with the term of the newest entry of each.
+
+    The term that a member knows is no help: a primary hears of a higher one before it steps down.
+    """
+    return [(s.member, s.applied[0]) for s in states if s.reachable and s.role == "PRIMARY" and s.applied is not None]
 
 
 async def primary_of(powers: Powers, *, but: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from probe_registry import plain
 from random_strategy import RandomStrategy
-from semantic_registry import NO_ANSWER, RULES
+from semantic_registry import NO_ANSWER, RULES, primaries_of
 
 from harness.interfaces.link import Link
 from harness.settings import parse_settings
@@ -24,18 +24,21 @@ from harness.sim.server.network import Network
 from harness.sim.server.replica_set import ReplicaSet
 
 START_US = 1_790_000_000_000_000
-ANSWER_US = 40_000_000
 RESTLESS = 0.35
 """How often a choice is not the default, in runs that are to show what else may come of a script."""
 
 
 class Restless(RandomStrategy):
-    """Deviates at random, but lets no time pass while somebody can go on: scripts must not run into their patience."""
+    """Deviates at random; lets time pass while somebody can go on only where a script is ``hasty``."""
+
+    def __init__(self, seed: int, *, hasty: bool) -> None:
+        super().__init__(seed, RESTLESS)
+        self._hasty = hasty
 
     def choose(self, kind: str, options: Sequence[Label], default: int, footprints: Sequence[Any] | None) -> int:
         """Return an option."""
         chosen = super().choose(kind, options, default, footprints)
-        return default if options[chosen] == TIME else chosen
+        return default if options[chosen] == TIME and not self._hasty else chosen
 
 
 class SimulatedPowers:
@@ -59,6 +62,9 @@ class SimulatedPowers:
     async def terms(self) -> dict[str, int]:
         return {state.member: state.term or 0 for state in self._set.observe() if state.reachable}
 
+    async def primaries(self) -> list[tuple[str, int]]:
+        return primaries_of(self._set.observe())
+
     async def rollback_id(self, member: str) -> int | None:
         return next(state.rollback_id for state in self._set.observe() if state.member == member)
 
@@ -69,7 +75,7 @@ class SimulatedPowers:
                 member,
                 normalise({**command, "$db": database}),
                 connection=next(self._numbers),
-                deadline_us=self._kernel.now_us + ANSWER_US,
+                deadline_us=None,
             )
         except NetworkFailure:
             return {"ok": 0, "code": NO_ANSWER}
@@ -99,6 +105,9 @@ class SimulatedPowers:
     async def settle(self) -> None:
         await self._set.settle()
 
+    async def set_clock(self, member: str, ahead_s: float) -> None:
+        self._set.set_skew(member, round(ahead_s * 1_000_000))
+
     async def yield_often(self) -> None:
         """Do nothing: here every document of a scan is a place where others may run."""
 
@@ -106,10 +115,21 @@ class SimulatedPowers:
         return self._set.configuration.transaction_lifetime_us / 1e6 + 1
 
 
-def simulate(name: str, seed: int | None = None) -> Any:
+def outcomes_of(name: str, seeds: int) -> list[Any]:
+    """Return every outcome of a script that shows without a deviation, or in one of so many runs that deviate."""
+    found: list[Any] = []
+    for limit in RULES[name].oplog_limits:
+        for seed in (None, *range(seeds)):
+            outcome = simulate(name, seed, oplog_limit=limit)
+            if outcome not in found:
+                found.append(outcome)
+    return found
+
+
+def simulate(name: str, seed: int | None = None, *, oplog_limit: int | None = None) -> Any:
     """Run a script on a set of its own and return its outcome; ``seed`` lets choices deviate, else none does."""
-    kernel = Kernel(None if seed is None else Restless(seed, RESTLESS), start_us=START_US)
-    replica_set = ReplicaSet(kernel, Configuration())
+    kernel = Kernel(None if seed is None else Restless(seed, hasty=RULES[name].hasty), start_us=START_US)
+    replica_set = ReplicaSet(kernel, Configuration(oplog_limit=oplog_limit))
     network = Network(replica_set, Dispatcher(replica_set))
     client = open_client(network, kernel, parse_settings(""), group="clients", random=random.Random(1))
     powers = SimulatedPowers(kernel, replica_set, network)

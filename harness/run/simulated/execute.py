@@ -22,7 +22,7 @@ from harness.run.client import check_call
 from harness.run.simulated.cell import START_US, SimulatedCell
 from harness.run.simulated.client import ClientProcess, run_own_function
 from harness.run.simulated.nemesis import SimulatedNemesis
-from harness.run.simulated.states import RunStates
+from harness.run.simulated.states import Keys, RunStates
 from harness.run.simulated.strikes import Stage, twins_of
 from harness.seed import stream
 from harness.sim.kernel import DefaultStrategy, Deviation, Kernel, Strategy
@@ -92,7 +92,7 @@ class Simulator:
         *,
         facts: RunFacts | None = None,
         keep_events: bool = False,
-        keys: bool = False,
+        keys: Keys | None = None,
     ) -> SimulatedRun:
         """Simulate one run; with ``keys`` its states can be told apart. Raises ScenarioError for the scenario's own
         mistakes.
@@ -134,7 +134,7 @@ class _Run:
         facts: RunFacts | None,
         *,
         keep_events: bool,
-        keys: bool,
+        keys: Keys | None,
     ) -> None:
         cell = simulator.cell
         data, start_us = simulator.prepared
@@ -173,25 +173,31 @@ class _Run:
             crashes=lambda: sum(client.crashes for client in self.clients),
         )
         self.nemesis = SimulatedNemesis(twins_of(cell.fault), self.stage, cell.strikes)
-        self.states = self._states(dispatcher) if keys else None
+        self.states = None if keys is None else self._states(keys)
         self.phases: list[Phase] = []
         self.primaries: list[PrimaryChange] = []
         self.strategy = strategy
 
-    def _states(self, dispatcher: Dispatcher) -> RunStates:
+    def _states(self, keys: Keys) -> RunStates:
         keep_order = not self.cell.scenario.ignores_real_time
-        states = RunStates(self.kernel, self.network, dispatcher.service, self.nemesis, keep_order=keep_order)
+        states = RunStates(self.kernel, self.network, self.service, self.nemesis, keys, keep_order=keep_order)
         for client in self.clients:
             client.trail = states.trail_of(client.client)
         return states
 
     def do(self) -> SimulatedRun:
         try:
+            return self._do()
+        finally:
+            self._let_go()
+
+    def _do(self) -> SimulatedRun:
+        try:
             self._load()
             final = self._final_reads()
         finally:
             self.kernel.close()
-        run = SimulatedRun(
+        return SimulatedRun(
             history=self._history(final),
             deviations=tuple(self.kernel.deviations),
             digest=self.kernel.digest,
@@ -200,8 +206,6 @@ class _Run:
             events=tuple(self.kernel.events or ()),
             unused_budget=self.nemesis.left,
         )
-        self._let_go()
-        return run
 
     def _let_go(self) -> None:
         """Cut what refers to each other: left to the garbage collector, a run's memory costs a tenth of its time."""

@@ -14,9 +14,10 @@ from harness.result import CellResult, Evidence
 from harness.run.judge import CellTally, conclude, kinds_of
 from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.execute import Simulator, draw_workload
-from harness.run.simulated.judged import JudgedRun
+from harness.run.simulated.judged import JudgedRun, campaign_memory
 from harness.run.simulated.program import SeedProgram
 from harness.run.simulated.seeds import keep
+from harness.run.simulated.states import Keys
 from harness.scenario.describe import describe_scenario
 
 
@@ -55,9 +56,8 @@ def explore_cell(
 ) -> ExploredCell:
     """Search the cell with the workload of ``seed``; keep a violation of each kind; write the cell's verdict."""
     sized = replace(cell, strikes=max(1, scope.faults))
-    program = SeedProgram(simulator=Simulator(cell=sized), seed=seed, name="exhaustive", keys=True)
     workload = draw_workload(sized, seed)
-    found = search(program, workload, scope.bounds, budget=Budget(seconds=scope.seconds), on_progress=on_progress)
+    found = _search(sized, seed, scope, workload, on_progress)
     directory = root / campaign
     store.write_bytes(directory / store.SCENARIOS / f"{cell.scenario.name}.py", cell.loaded.path.read_bytes())
     store.write_scenario(directory, describe_scenario(cell.scenario))
@@ -69,6 +69,26 @@ def explore_cell(
     )
     store.write_cells(directory, [result])
     return ExploredCell(search=found, result=result)
+
+
+def _search(
+    cell: SimulatedCell,
+    seed: int,
+    scope: Scope,
+    workload: Workload,
+    on_progress: Callable[[Progress], None] | None,
+) -> SearchResult:
+    """Search with the coarsest keys that will do: how the log came about counts where somebody may look back at it."""
+    simulator = Simulator(cell=cell)
+    keys = Keys(keep_log=scope.others > 0)
+    budget = Budget(seconds=scope.seconds)
+    with campaign_memory():
+        program = SeedProgram(simulator=simulator, seed=seed, name="exhaustive", keys=keys)
+        found = search(program, workload, scope.bounds, budget=budget, on_progress=on_progress)
+        if keys.looked_back and not keys.keep_log:
+            program = replace(program, keys=Keys())
+            found = search(program, workload, scope.bounds, budget=budget, on_progress=on_progress)
+    return found
 
 
 def _scope_words(workload: Workload, found: SearchResult) -> str:

@@ -14,6 +14,7 @@ from harness.run.judge import judge_run, kinds_of, reasons_of, vacuous_of
 from harness.run.simulated.cell import SimulatedCell
 from harness.run.simulated.execute import SimulatedRun, Simulator
 from harness.run.simulated.keep import digest_of
+from harness.run.simulated.states import Keys
 from harness.sim.kernel import Strategy
 
 _YOUNG_OBJECTS = 50_000
@@ -74,7 +75,7 @@ def judge_execution(
     name: str,
     *,
     keep_events: bool = False,
-    keys: bool = False,
+    keys: Keys | None = None,
 ) -> JudgedRun:
     """Simulate a run, with ``keys`` so that its states can be told apart, and judge it."""
     # Finalisers must not run at moments that depend on how much was allocated before.

@@ -12,6 +12,7 @@ from harness.run.judge import kinds_of, reasons_of
 from harness.run.simulated.cell import START_US, SimulatedCell
 from harness.run.simulated.execute import Simulator, draw_workload
 from harness.run.simulated.judged import judge_execution
+from harness.run.simulated.states import Keys
 from harness.scenario.load import load_scenario
 from harness.sim.kernel import EndlessRunError, StandstillError, Strategy
 
@@ -24,8 +25,8 @@ class SeedProgram:
     seed: int
     name: str = "replay"
     """What the strategy is called in the record."""
-    keys: bool = False
-    """Whether states can be told apart, which costs as much as the run: for exhaustive searches."""
+    keys: Keys | None = None
+    """How states are told apart, for an exhaustive search; it costs some tenths of the run."""
 
     @property
     def requirements(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import bson
@@ -38,6 +39,19 @@ _CLIENT: Final = re.compile(r"client (\d+)(?:[. ]|$)")
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
+@dataclass(slots=True, kw_only=True)
+class Keys:
+    """How the states of a search's runs are told apart.
+
+    Without ``keep_log``, those of a calm set are told apart by its data, however it came about. That will do where no
+    member is chosen to be behind or to lose anything, until a command looks back in the log: ``looked_back`` is set
+    then, and what was searched by these keys does not count.
+    """
+
+    keep_log: bool = True
+    looked_back: bool = False
+
+
 class ClientTrail:
     """What one client got to see, and where it stands in it.
 
@@ -60,7 +74,7 @@ class ClientTrail:
         self._touched = True
         self._steps = 0
         self._tasks: dict[int, int] = {}
-        """Number of the task to how many steps it made."""
+        """Number of a task that is under way to how many steps it made since the client got to see something."""
         self._waits: dict[int, bytes] = {}
         self._sent_us: dict[int, int] = {}
 
@@ -68,6 +82,7 @@ class ClientTrail:
         """Take notice of what the client got to see."""
         self._touched = True
         self.key = digest_of(self.key, seen if isinstance(seen, bytes) else _encode(seen))
+        self._tasks = dict.fromkeys(self._tasks, 0)
 
     def begins(self) -> None:
         """Take notice that an operation begins."""
@@ -197,9 +212,9 @@ class RunStates:
         network: Network,
         service: Service,
         nemesis: SimulatedNemesis,
+        keys: Keys,
         *,
         keep_order: bool,
-        keep_log: bool,
     ) -> None:
         self._kernel = kernel
         self._network = network
@@ -207,9 +222,8 @@ class RunStates:
         self._service = service
         self._nemesis = nemesis
         self._keep_order = keep_order
-        self._keep_log = keep_log
-        self.looked_back = False
-        """Whether a command asked for what the log held at a time that its client had from elsewhere."""
+        self._keys = keys
+        self._keep_log = keys.keep_log
         self._order = RealTimeOrder() if keep_order else None
         self._trails: dict[int, ClientTrail] = {}
         self._owners: dict[int, ClientTrail | None] = {}
@@ -310,7 +324,7 @@ class RunStates:
         if stream is not None or "atClusterTime" in concern or concern["level"] == "snapshot":
             self._keep_log = True
         if "atClusterTime" in concern or (stream is not None and "startAtOperationTime" in stream):
-            self.looked_back = True
+            self._keys.looked_back = True
 
     def _on_suspended(self, call: Call) -> None:
         """Let a command be told by the states of the servers in which it let others run.

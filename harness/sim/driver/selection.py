@@ -171,15 +171,15 @@ class Topology:
         return f"<TopologyDescription id: {self._group}, topology_type: {kind}, servers: [{servers}]>"
 
     def describe(self) -> tuple[Any, ...]:
-        """Return what this client knows of the set, as plain values."""
-        return (
-            self._version == self._network.topology_version,
-            self._version >= 0,
-            self._primary,
-            str(self._newest_election),
-            tuple([(each.member, each.kind, str(each.election), each.error) for each in self._known.values()]),
-            tuple([(member, *blind) for member, blind in self._blind.items()]),
-        )
+        """Return what this client knows of the set and still goes by, as plain values."""
+        network, now_us = self._network, self._kernel.now_us
+        blind = tuple([(member, *each) for member, each in self._blind.items() if each[0] > now_us])
+        is_fresh = self._version == network.topology_version
+        is_recent = self._version >= 0 and now_us < network.topology_changed_us + HEARTBEAT_US
+        known: tuple[Any, ...] = ()
+        if is_fresh or is_recent:
+            known = tuple([(each.member, each.kind, str(each.election), each.error) for each in self._known.values()])
+        return (is_fresh, is_recent, str(self._newest_election), self._primary if known else "", known, blind)
 
     def _look(self) -> None:
         """Learn what the members say now, or, by choice, go on with what they said a moment ago."""

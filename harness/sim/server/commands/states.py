@@ -9,6 +9,8 @@ import bson
 from harness.sim.server.commands.context import ActiveSession, MemberState, Service
 from harness.sim.server.commands.transactions import Transaction
 from harness.sim.server.digests import entry_digest
+from harness.sim.server.member import Member
+from harness.sim.server.records import SessionRecord
 from harness.sim.server.states import Plain
 
 
@@ -17,7 +19,7 @@ def describe_service(service: Service) -> Plain:
     return (
         service.numbers_given,
         service.fail_points.describe(),
-        tuple([(name, _describe_state(state)) for name, state in service.states.items()]),
+        tuple([_describe_state(member, service) for member in service.replica_set.in_order]),
     )
 
 
@@ -32,19 +34,44 @@ def is_idle(service: Service) -> bool:
     )
 
 
-def _describe_state(state: MemberState) -> Plain:
+def _describe_state(member: Member, service: Service) -> Plain:
+    """Return what a member has in memory that is still good: nothing outlives its process, cursors alone its role."""
+    state = service.states.get(member.name)
+    if state is None or state.incarnation != member.incarnation:
+        return ()
+    cursors = _describe_cursors(state)
+    if state.epoch != member.epoch:
+        return ((), (), (), cursors) if cursors else ()
+    sessions = [
+        (session, *_describe_session(active))
+        for session, active in state.sessions.items()
+        if not _is_as_recorded(active, member.last.data.sessions.get(session))
+    ]
+    if not (sessions or state.claims or state.exclusive or cursors):
+        return ()
     return (
-        state.incarnation,
-        state.epoch,
-        tuple([(session, *_describe_session(active)) for session, active in state.sessions.items()]),
-        tuple([(repr(lock), owner.session, owner.number) for lock, owner in state.claims.items()]),
-        tuple(state.exclusive.items()),
-        tuple(
-            [
-                (each.number, each.namespace, each.session, each.transaction_number, each.results.state())
-                for each in state.cursors.values()
-            ]
-        ),
+        tuple(sorted(sessions)),
+        tuple(sorted([(repr(lock), owner.session, owner.number) for lock, owner in state.claims.items()])),
+        tuple(sorted(state.exclusive.items())),
+        cursors,
+    )
+
+
+def _is_as_recorded(active: ActiveSession, record: SessionRecord | None) -> bool:
+    """Whether a member would know the same of a session from its replicated record."""
+    if active.busy or active.awaited or active.transaction is not None:
+        return False
+    if record is None:
+        return active.number < 0 and not active.was_transaction
+    return active.number == record.number and active.was_transaction is (record.state == "committed")
+
+
+def _describe_cursors(state: MemberState) -> Plain:
+    return tuple(
+        [
+            (each.number, each.namespace, each.session, each.transaction_number, each.results.state())
+            for each in state.cursors.values()
+        ]
     )
 
 

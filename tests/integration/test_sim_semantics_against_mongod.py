@@ -1,0 +1,36 @@
+"""What mongod does under each probe is what its rule allows, and among what the simulator can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import rule_modules
+from real_powers import RealSet, real_set
+from semantic_registry import RULES
+from simulated_powers import outcomes_of
+
+pytestmark = [pytest.mark.mongod, pytest.mark.slow, pytest.mark.timeout(300)]
+
+SEEDS = 200
+PROBED = sorted(name for name, rule in RULES.items() if not rule.simulator_alone)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: Any) -> Any:
+    """Start one set for the probes of this file."""
+    with real_set(tmp_path_factory.mktemp("semantics")) as running:
+        yield running
+
+
+def test_there_are_rules() -> None:
+    """The rules that the modules register are here."""
+    assert len(PROBED) >= 10 * len(rule_modules.RULE_MODULES)
+
+
+@pytest.mark.parametrize("name", PROBED)
+def test_mongod_and_the_simulator_agree(real: RealSet, name: str) -> None:
+    """The outcome on mongod is allowed by the rule, and one that the simulator produces."""
+    outcome = real.run(name)
+    assert outcome in RULES[name].allowed
+    assert outcome in outcomes_of(name, SEEDS)
