@@ -12,7 +12,8 @@ from simulated_powers import outcomes_of
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow, pytest.mark.timeout(300)]
 
-SEEDS = 200
+SEEDS = 2_000
+"""Seeds at most: mostly the first run shows it."""
 PROBED = sorted(name for name, rule in RULES.items() if not rule.simulator_alone)
 
 
@@ -33,4 +34,4 @@ def test_mongod_and_the_simulator_agree(real: RealSet, name: str) -> None:
     """The outcome on mongod is allowed by the rule, and one that the simulator produces."""
     outcome = real.run(name)
     assert outcome in RULES[name].allowed
-    assert outcome in outcomes_of(name, SEEDS)
+    assert any(simulated == outcome for simulated in outcomes_of(name, SEEDS))

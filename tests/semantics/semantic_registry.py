@@ -151,13 +151,16 @@ def primaries_of(states: Iterable[MemberState]) -> list[tuple[str, int]]:
 
 
 async def primary_of(powers: Powers, *, but: str = "") -> str:
-    """Wait for a primary other than ``but`` and return its name, that of the newest term where there are two."""
+    """Wait for a primary other than ``but`` that takes writes; return its name, of the newest term where there are two.
+
+    A new primary says that it is one before it has caught up and takes writes.
+    """
     waited_s = 0.0
     while waited_s < PATIENCE_S:
-        roles, terms = await powers.roles(), await powers.terms()
-        found = [member for member, role in roles.items() if role == "PRIMARY" and member != but]
-        if found:
-            return max(found, key=lambda member: terms.get(member, 0))
+        found = [(term, member) for member, term in await powers.primaries() if member != but]
+        for _, member in sorted(found, reverse=True):
+            if (await powers.command(member, "admin", {"hello": 1})).get("isWritablePrimary"):
+                return member
         await powers.env.sleep(0.02)
         waited_s += 0.02
     raise AssertionError(f"no primary but {but!r}: {await powers.roles()}")

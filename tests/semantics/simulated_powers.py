@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from probe_registry import plain
@@ -24,15 +24,15 @@ from harness.sim.server.network import Network
 from harness.sim.server.replica_set import ReplicaSet
 
 START_US = 1_790_000_000_000_000
-RESTLESS = 0.35
-"""How often a choice is not the default, in runs that are to show what else may come of a script."""
+RESTLESS = (0.1, 0.35, 0.7)
+"""How often a choice is not the default, in runs that are to show what else may come of a script; by seed."""
 
 
 class Restless(RandomStrategy):
     """Deviates at random; lets time pass while somebody can go on only where a script is ``hasty``."""
 
     def __init__(self, seed: int, *, hasty: bool) -> None:
-        super().__init__(seed, RESTLESS)
+        super().__init__(seed, RESTLESS[seed % len(RESTLESS)])
         self._hasty = hasty
 
     def choose(self, kind: str, options: Sequence[Label], default: int, footprints: Sequence[Any] | None) -> int:
@@ -115,15 +115,11 @@ class SimulatedPowers:
         return self._set.configuration.transaction_lifetime_us / 1e6 + 1
 
 
-def outcomes_of(name: str, seeds: int) -> list[Any]:
-    """Return every outcome of a script that shows without a deviation, or in one of so many runs that deviate."""
-    found: list[Any] = []
+def outcomes_of(name: str, seeds: int) -> Iterator[Any]:
+    """Yield the outcomes of a script without a deviation, and of so many runs that deviate."""
     for limit in RULES[name].oplog_limits:
         for seed in (None, *range(seeds)):
-            outcome = simulate(name, seed, oplog_limit=limit)
-            if outcome not in found:
-                found.append(outcome)
-    return found
+            yield simulate(name, seed, oplog_limit=limit)
 
 
 def simulate(name: str, seed: int | None = None, *, oplog_limit: int | None = None) -> Any:
