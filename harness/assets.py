@@ -6,6 +6,8 @@ called ``scenarios`` or ``reports`` are never touched; in a checkout they are th
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from pathlib import Path
 
 from harness.errors import HarnessError
@@ -35,3 +37,12 @@ def _find(name: str, package: Path) -> Path:
         f"looking for the {name} of the harness: neither {inside} nor {beside} is there",
         next_step="the installation is incomplete: install mongodb-pattern-harness again",
     )
+
+
+@functools.cache
+def code_digest() -> str:
+    """Return a digest of the harness's own sources: simulated results of other code are not compared with these."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(path.relative_to(_PACKAGE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

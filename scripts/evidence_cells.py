@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.assets import code_digest
 from harness.result import CellResult
 from harness.run.judge import CellTally
 from harness.run.simulated.campaign import SimulatedCampaign, SimulatedPlan
@@ -62,7 +63,7 @@ def judge_cell(cell: SimulatedCell, expected: Expected, seeds: int, jobs: int, s
             first.append(time.monotonic() - began)
 
     plan = SimulatedPlan(
-        campaign=f"cells-{seeds}",
+        campaign=f"cells-{seeds}-{code_digest()}",
         root=store,
         cells=((cell, expected),),
         seed=FIRST_SEED,
@@ -104,6 +105,7 @@ def line_of(result: CellResult, expected: Expected) -> Line:
         "ok": evidence.ok,
         "runs_with_effect": evidence.runs_with_effect,
         "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
+        "code": code_digest(),
     }
 
 

@@ -55,8 +55,8 @@ class ResultFile:
         found = msgspec.json.decode(whole[0], type=Header)
         if found != self.header:
             raise UsageError(
-                f"{self.path} has the results of another campaign",
-                next_step="name another file, or remove it to begin anew",
+                f"{self.path} has the results of another campaign, or of other code: {_difference(found, self.header)}",
+                next_step="name another campaign, or remove the file to begin anew",
             )
         yield from map(self._decode, whole[1:])
 
@@ -83,6 +83,16 @@ class ResultFile:
             return chunk
         results = [msgspec.convert(result, self._result_type) for result in chunk.results]
         return Chunk(indexes=chunk.indexes, results=results)
+
+
+def _difference(found: Header, wanted: Header) -> str:
+    """Say in which parts of its identity a header is another."""
+    old, new = (
+        {**header.identity, "format": header.format, "total": header.total, "shard": header.shard}
+        for header in (found, wanted)
+    )
+    parts = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return "; ".join(f"{name} {old.get(name)!r}, not {new.get(name)!r}" for name in parts)
 
 
 def _whole_lines(path: Path) -> list[bytes]:

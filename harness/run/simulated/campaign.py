@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from harness import store
+from harness.assets import code_digest
 from harness.errors import HarnessError
 from harness.explore.audit import audit, is_audited
 from harness.explore.results import Header, ResultFile
@@ -185,7 +186,13 @@ class CellJudging:
 
     def _file(self) -> ResultFile:
         plan = self.plan
-        identity: dict[str, Any] = {"seed": plan.seed, "strategy": self.runner.strategy, **arguments_of(self.cell)}
+        # Code that has changed makes other runs of the same seeds: what is kept of the old must not be taken for theirs.
+        identity: dict[str, Any] = {
+            "seed": plan.seed,
+            "strategy": self.runner.strategy,
+            "code": f"{code_digest()} {self.cell.loaded.digest[:16]}",
+            **arguments_of(self.cell),
+        }
         header = Header(identity=identity, total=plan.seeds, shard=str(plan.shard))
         name = "seeds.jsonl" if plan.shard.count == 1 else f"seeds-{plan.shard.number}-of-{plan.shard.count}.jsonl"
         return ResultFile(self.keeper.directory / name, header, SeedResult)
