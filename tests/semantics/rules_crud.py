@@ -48,7 +48,7 @@ async def upserts_on_a_unique_key(database: Any, client: Any, powers: Powers) ->
     }
 
 
-@rule({"winners of a key": 1, "losers": [11000]}, {"winners of a key": 1, "losers": []})
+@rule({"winners of a key": 1, "losers": [11000]})
 async def locks_by_upsert(database: Any, client: Any, powers: Powers) -> Any:
     """Take a lock that is free or expired: each loser's upsert would insert a second document of the key."""
     await database.c.create_index("k", unique=True)
@@ -101,7 +101,7 @@ async def an_update_of_many_that_fails_midway(database: Any, client: Any, powers
     return {"error": error, "done before it": after, "deleted": deleted.deleted_count}
 
 
-@rule({"ordered": [1, [[1, 11000]]], "unordered": [2, [[1, 11000]]], "nothing is undone": 4})
+@rule({"ordered": [65, 1, [[1, 11000]]], "unordered": [65, 2, [[1, 11000]]], "nothing is undone": 4})
 async def bulk_writes_with_an_error(database: Any, client: Any, powers: Powers) -> Any:
     await database.c.insert_one({"_id": 0})
 
@@ -110,7 +110,7 @@ async def bulk_writes_with_an_error(database: Any, client: Any, powers: Powers) 
             await database.c.insert_many([{"_id": first}, {"_id": 0}, {"_id": first + 1}], ordered=ordered)
         except BulkWriteError as error:
             failed = [[each["index"], each["code"]] for each in error.details["writeErrors"]]
-            return [error.details["nInserted"], failed]
+            return [error.code, error.details["nInserted"], failed]
         return []
 
     ordered, unordered = await insert(10, ordered=True), await insert(20, ordered=False)
@@ -177,3 +177,38 @@ async def errors_of_updates(database: Any, client: Any, powers: Powers) -> Any:
         "path": await update({"$set": {"n.x": 1}}),
         "duplicate": duplicate,
     }
+
+
+@rule(
+    *(
+        {"findOneAndUpdate": [], "replaceOne": [], "both of two fields": [], "one of two fields": lost}
+        for lost in ([], [11000])
+    )
+)
+async def upserts_of_other_kinds_on_a_unique_key(database: Any, client: Any, powers: Powers) -> Any:
+    """Upsert side by side by other commands, and on a key of two fields, by both of them and by one."""
+    kinds = {
+        "findOneAndUpdate": ("k", lambda c: c.find_one_and_update({"k": 1}, {"$inc": {"n": 1}}, upsert=True)),
+        "replaceOne": ("k", lambda c: c.replace_one({"k": 1}, {"k": 1, "n": 1}, upsert=True)),
+        "both of two fields": (
+            [("k", 1), ("l", 1)],
+            lambda c: c.update_one({"k": 1, "l": 1}, {"$inc": {"n": 1}}, upsert=True),
+        ),
+        "one of two fields": (
+            [("k", 1), ("l", 1)],
+            lambda c: c.update_one({"k": 1}, {"$inc": {"n": 1}}, upsert=True),
+        ),
+    }
+    outcomes: dict[str, list[Any]] = {}
+    for name, (key, call) in kinds.items():
+        errors: set[Any] = set()
+        for number in range(KEYS):
+            collection = database[f"c{len(outcomes)}{number}"]
+            await collection.create_index(key, unique=True)
+
+            async def upsert(call: Any = call, collection: Any = collection, errors: set[Any] = errors) -> None:
+                errors.add(await code_of(call(collection)))
+
+            await powers.env.gather(*(upsert() for _ in range(CLIENTS)))
+        outcomes[name] = sorted(errors - {"ok"})
+    return outcomes

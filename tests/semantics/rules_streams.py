@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import Timestamp
 from pymongo.errors import OperationFailure
-from semantic_registry import Powers, code_of, insert_on, lag_secondaries, primary_of, rule, until
+from semantic_registry import Powers, code_of, error_of, insert_on, lag_secondaries, primary_of, rule, until
 
 
 async def keys(stream: Any, count: int) -> list[Any]:
@@ -148,3 +148,34 @@ async def an_event_is_told_again_from_an_older_token(database: Any, client: Any,
             return len(found)
 
     return {"before": await told(after), "after": await told(stored)}
+
+
+@rule({"code": 280, "labels": ["NonResumableChangeStreamError"]})
+async def a_token_of_another_stream(database: Any, client: Any, powers: Powers) -> Any:
+    """Resume after an event that the stream itself never tells."""
+    await database.c.insert_one({"_id": 0})
+    await database.d.insert_one({"_id": 0})
+    async with await database.d.watch() as other:
+        await database.d.insert_one({"_id": 1})
+        token = (await other.next())["_id"]
+    await database.c.insert_one({"_id": 1})
+    code, *labels = await error_of(_tell_one(database.c.watch(resume_after=token, max_await_time_ms=100)))
+    return {"code": code, "labels": labels}
+
+
+async def _tell_one(opening: Any) -> None:
+    async with await opening as stream:
+        await stream.try_next()
+
+
+@rule({"renamed": ["rename", "invalidate"], "dropped": ["drop", "dropDatabase", "invalidate"]})
+async def a_stream_of_what_is_renamed_or_dropped(database: Any, client: Any, powers: Powers) -> Any:
+    await database.c.insert_one({"_id": 0})
+    async with await database.c.watch() as stream:
+        names = {"renameCollection": f"{database.name}.c", "to": f"{database.name}.d"}
+        await client["admin"].command(names)
+        renamed = [(await stream.next())["operationType"] for _ in range(2)]
+    async with await database.watch() as stream:
+        await client.drop_database(database.name)
+        dropped = [(await stream.next())["operationType"] for _ in range(3)]
+    return {"renamed": renamed, "dropped": dropped}

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from probe_registry import LABELS
 from pymongo.errors import OperationFailure, PyMongoError
 
 from harness.interfaces.backend import MemberState
 
 NO_ANSWER = "no answer"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
+POLL_S = 0.02
 BY_FORCE = {"replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 0, "force": True}
 
 
@@ -39,6 +41,10 @@ class Powers(Protocol):
 
     async def primaries(self) -> list[tuple[str, int]]:
         """Return who says that it is primary, each with the term of its newest entry, all seen at one time."""
+        ...
+
+    async def sync_sources(self) -> dict[str, str]:
+        """Return from whom each member pulls, by its own word."""
         ...
 
     async def rollback_id(self, member: str) -> int | None:
@@ -85,7 +91,11 @@ class Powers(Protocol):
         ...
 
     async def set_clock(self, member: str, ahead_s: float) -> None:
-        """Set the wall clock of a member ahead; in the simulator alone."""
+        """Set the wall clock of a secondary ahead. A real one is started again for that."""
+        ...
+
+    async def set_priority(self, member: str, priority: int) -> None:
+        """Give a member a priority, for as long as the script runs; all have 1 in the beginning."""
         ...
 
     async def yield_often(self) -> None:
@@ -94,6 +104,14 @@ class Powers(Protocol):
 
     async def shorten_transactions(self) -> float:
         """Let transactions live for a short time, where that can be set; return the seconds until they are dead."""
+        ...
+
+    async def shorten_with_transaction(self) -> None:
+        """Let ``with_transaction`` give up soon, where that takes real time."""
+        ...
+
+    async def shorten_history(self) -> float:
+        """Let the history of snapshots be short, where that can be set; return the seconds until they are too old."""
         ...
 
 
@@ -109,8 +127,8 @@ class Rule:
     allowed: tuple[Any, ...]
     oplog_limits: tuple[int | None, ...] = (None,)
     """How many entries the logs of the simulated sets keep: real ones reach back as far as each member's happens to."""
-    simulator_alone: bool = False
-    """Whether real sets lack the power: nobody moves the clock of a mongod without replacing its C library's."""
+    moves_clocks: bool = False
+    """Whether a script leaves the cluster time ahead for good, so that a real set is of no use to others afterwards."""
     hasty: bool = False
     """Whether time may pass in the simulator while somebody could go on: for races with the servers' own timers."""
 
@@ -122,7 +140,7 @@ def rule(
     *allowed: Any,
     oplog_limits: tuple[int | None, ...] = (None,),
     hasty: bool = False,
-    simulator_alone: bool = False,
+    moves_clocks: bool = False,
 ) -> Callable[[Script], Script]:
     """Register a script under its name, with its allowed outcomes."""
 
@@ -135,7 +153,7 @@ def rule(
             allowed=allowed,
             oplog_limits=oplog_limits,
             hasty=hasty,
-            simulator_alone=simulator_alone,
+            moves_clocks=moves_clocks,
         )
         return script
 
@@ -155,14 +173,17 @@ async def primary_of(powers: Powers, *, but: str = "") -> str:
 
     A new primary says that it is one before it has caught up and takes writes.
     """
-    waited_s = 0.0
-    while waited_s < PATIENCE_S:
-        found = [(term, member) for member, term in await powers.primaries() if member != but]
-        for _, member in sorted(found, reverse=True):
+    found: list[str] = []
+
+    async def takes_writes() -> bool:
+        primaries = [(term, member) for member, term in await powers.primaries() if member != but]
+        for _, member in sorted(primaries, reverse=True):
             if (await powers.command(member, "admin", {"hello": 1})).get("isWritablePrimary"):
-                return member
-        await powers.env.sleep(0.02)
-        waited_s += 0.02
+                found.append(member)
+        return bool(found)
+
+    if await until(powers, takes_writes):
+        return found[0]
     raise AssertionError(f"no primary but {but!r}: {await powers.roles()}")
 
 
@@ -173,12 +194,11 @@ async def secondaries_of(powers: Powers) -> list[str]:
 
 async def until(powers: Powers, condition: Callable[[], Awaitable[bool]], patience_s: float = PATIENCE_S) -> bool:
     """Wait until a condition holds; return whether it does within ``patience_s``."""
-    waited_s = 0.0
-    while waited_s < patience_s:
+    began = powers.env.now()
+    while (powers.env.now() - began).total_seconds() < patience_s:
         if await condition():
             return True
-        await powers.env.sleep(0.02)
-        waited_s += 0.02
+        await powers.env.sleep(POLL_S)
     return False
 
 
@@ -193,6 +213,17 @@ async def code_of(awaitable: Awaitable[Any]) -> Any:
         code = details.get("code") if isinstance(details, Mapping) else None
         return type(error).__name__ if code is None else code
     return "ok"
+
+
+async def error_of(awaitable: Any) -> list[Any]:
+    """Return code and labels of the error that a call raises, ``ok`` where it raises none."""
+    try:
+        await awaitable
+    except PyMongoError as error:
+        details = getattr(error, "details", None) or {}
+        code = getattr(error, "code", None) or details.get("code") or type(error).__name__
+        return [code, *(label for label in LABELS if error.has_error_label(label))]
+    return ["ok"]
 
 
 def reply_code(reply: Mapping[str, Any]) -> Any:
@@ -241,10 +272,27 @@ async def lag_secondaries(powers: Powers) -> str:
     return primary
 
 
+async def shows(powers: Powers, member: str, database: Any, ids: list[Any], level: str = "local") -> bool:
+    """Return whether a member shows exactly these documents of ``c`` at a read concern."""
+    return await ids_on(powers, member, database, level) == ids
+
+
 async def everybody_shows(powers: Powers, database: Any, ids: list[Any], level: str = "majority") -> None:
     """Wait until every member shows exactly these documents of ``c``."""
 
     async def shown() -> bool:
-        return all([await ids_on(powers, member, database, level) == ids for member in await powers.roles()])
+        return all([await shows(powers, member, database, ids, level) for member in await powers.roles()])
 
     assert await until(powers, shown), f"not every member came to show {ids}"
+
+
+async def lag_one(powers: Powers) -> tuple[str, str]:
+    """Hold back one secondary through which the other does not pull; return both, the one held back first.
+
+    A real member that pulls through one that is held back stays behind with it for half a minute.
+    """
+    sources = await powers.sync_sources()
+    one, other = await secondaries_of(powers)
+    lagged, free = (other, one) if sources.get(other) == one else (one, other)
+    await powers.lag(lagged, on=True)
+    return lagged, free

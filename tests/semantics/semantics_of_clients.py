@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from semantics_row import GRID, Section, row
 
+IMPOSSIBLE = ("write_concern_beyond_the_members", "write_concern_with_an_unknown_tag")
+
 SESSIONS = Section(
     title="Sessions, retries, transactions",
     rows=(
@@ -35,12 +37,16 @@ SESSIONS = Section(
             "retry_after_a_closed_connection",
             "reply_is_lost_after_the_write",
             "a_retry_after_a_rollback",
+            "every_retryable_code",
         ),
         row(
             "what is not retried",
-            "updateMany, deleteMany and what contains them; `w: 0`; a user's own retry has a new number.",
+            "updateMany, deleteMany and what contains them; `$out` and `$merge`; `w: 0`, whose connection a member "
+            "closes that is not primary; a user's own retry has a new number.",
             "what_is_not_retried",
+            "writes_that_are_not_retried",
             "write_concern_that_is_unacknowledged",
+            "a_retry_of_ones_own",
         ),
         row(
             "findAndModify again",
@@ -50,6 +56,7 @@ SESSIONS = Section(
         row(
             "labels",
             "RetryableWriteError by code, never from writeErrors; which of two errors is raised.",
+            "every_retryable_code",
             "retry_after_a_refusal",
             "second_failure_is_raised",
             "codes_that_are_not_retried",
@@ -58,7 +65,9 @@ SESSIONS = Section(
         ),
         row(
             "retryable reads",
-            "Once; getMore is not.",
+            "Once, at the codes of writes; getMore is not.",
+            "every_read_that_is_retried",
+            "every_retryable_code",
             "retry_after_a_closed_connection",
             "stream_does_not_open",
             "what_is_not_retried",
@@ -100,7 +109,10 @@ SESSIONS = Section(
         ),
         row(
             "commit",
-            "One log entry; may be repeated; UnknownTransactionCommitResult where its outcome is open.",
+            "One log entry; may be repeated, which the driver does with a majority; UnknownTransactionCommitResult "
+            "where its outcome is open.",
+            "a_repeated_commit_asks_a_majority",
+            "a_stream_tells_a_transaction",
             "commit_again",
             "commit_of_nothing",
             "commit_with_an_error",
@@ -114,13 +126,15 @@ SESSIONS = Section(
         ),
         row(
             "with_transaction",
-            "It repeats the commit while its result is unknown, the callback after transient errors.",
+            "It repeats the commit while its result is unknown, the callback after transient errors, for two minutes.",
+            "with_transaction_gives_up",
             "with_transaction_runs_again",
             "with_transaction_lets_errors_through",
         ),
         row(
             "forbidden",
-            "263 for what a transaction may not do; 225 for an older number.",
+            "263 for what a transaction may not do; 225 for an older number; 256 after a commit.",
+            "what_comes_after_an_end",
             "what_a_transaction_may_not_do",
             "a_number_that_is_older",
         ),
@@ -132,7 +146,8 @@ SESSIONS = Section(
         row(
             "client-side time limits",
             "`pymongo.timeout` takes wtimeout out of commands and lets writes run more than twice.",
-            besides="not modelled: it is a context of PyMongo's own, which the pattern API does not have",
+            unprobed="a context of PyMongo's own, which the pattern API does not have: no script could ask for it in "
+            "the simulator",
         ),
     ),
 )
@@ -149,6 +164,7 @@ OPERATIONS = Section(
             "upsert with one",
             "A duplicate is retried as an update where the filter is an equality on the key, else raised as 11000.",
             "upserts_on_a_unique_key",
+            "upserts_of_other_kinds_on_a_unique_key",
             "locks_by_upsert",
             "upsert_on_a_unique_key",
         ),
@@ -221,14 +237,17 @@ STREAMS = Section(
         ),
         row(
             "invalidate",
-            "drop and its like end the stream: resumeAfter is refused (260), startAfter goes on.",
+            "drop, rename and dropDatabase end the stream: resumeAfter is refused (260), startAfter goes on.",
             "a_stream_of_a_dropped_collection",
+            "a_stream_of_what_is_renamed_or_dropped",
             "stream_ends_with_its_collection",
         ),
         row(
             "lost history",
-            "286 with NonResumableChangeStreamError where the log does not reach back.",
+            "286 with NonResumableChangeStreamError where the log does not reach back; 280 where the event of a token "
+            "is not one of the stream.",
             "a_stream_from_before_the_log",
+            "a_token_of_another_stream",
         ),
         row(
             "resuming",
@@ -250,27 +269,41 @@ CODES = Section(
     rows=(
         row("10107, 13435", "Writes, and plain reads, on a secondary.", "what_a_secondary_refuses"),
         row(
-            "189, 11600, 11602, 91", "Step-down and shutdown.", "retry_after_a_refusal", "a_wait_that_a_step_down_ends"
+            "189, 11600, 11602, 91",
+            "Step-down and shutdown.",
+            "retry_after_a_refusal",
+            "every_retryable_code",
+            "a_wait_that_a_step_down_ends",
         ),
-        row(
-            "13436",
-            "A member in rollback.",
-            besides="lasts for a second that a probe cannot hit for certain: `tests/unit/test_sim_rollback.py`",
-        ),
-        row("64, 79, 100", "Write concern.", "a_write_concern_that_times_out", "write_concern_beyond_the_members"),
+        row("13436", "Reads on a member in rollback.", "a_write_is_rolled_back", "every_retryable_code"),
+        row("64, 79, 100", "Write concern.", "a_write_concern_that_times_out", *IMPOSSIBLE),
         row("50, 262", "Time limits.", "linearizable_reads", "time_limits", "a_step_down_that_nobody_is_ready_for"),
         row("112, 24, 251", "Transactions.", "transaction_that_conflicts", "a_transaction_behind_a_drop_that_waits"),
         row(
-            "225, 256, 263", "Transactions.", "a_number_that_is_older", "commit_again", "what_a_transaction_may_not_do"
+            "225, 256, 263",
+            "Transactions.",
+            "a_number_that_is_older",
+            "what_comes_after_an_end",
+            "what_a_transaction_may_not_do",
         ),
         row("246", "A collection newer than the snapshot.", "a_majority_read_of_a_new_collection"),
+        row("239", "A snapshot that is older than the history reaches back.", "a_snapshot_that_is_too_old"),
         row(
-            "239, 250, 133",
-            "A snapshot of five minutes ago; sharded clusters.",
-            besides="239 takes five minutes of real time; sharded clusters, where the others occur, are not modelled",
+            "250, 133",
+            "What a router of a sharded cluster answers.",
+            unprobed="sharded clusters are not modelled, and the wheel that brings mongod has no router",
         ),
         row("11000, 66, 40, 28", "Single operations.", "errors_of_updates", "update_errors"),
+        row("65", "Kept by the driver for what a bulk write raises.", "bulk_writes_with_an_error"),
         row("72", "Options that contradict each other.", "linearizable_reads", "read_concern_that_is_unknown"),
-        row("43, 260, 280, 286", "Cursors and streams.", "stream_resumes_after_errors", "cursor_that_was_killed"),
+        row(
+            "43, 260, 280, 286",
+            "Cursors and streams.",
+            "cursor_that_was_killed",
+            "a_stream_of_a_dropped_collection",
+            "a_token_of_another_stream",
+            "a_stream_from_before_the_log",
+            "stream_resumes_after_errors",
+        ),
     ),
 )

@@ -36,9 +36,8 @@ REPLICATION = Section(
         ),
         row(
             "priority takeover",
-            "A caught-up secondary of higher priority takes over.",
-            besides="not modelled: members of simulated sets, and of the real ones that the harness starts, have one "
-            "priority",
+            "A caught-up secondary of higher priority takes over after a while.",
+            "a_member_of_higher_priority_takes_over",
         ),
         row(
             "catch-up",
@@ -74,12 +73,15 @@ REPLICATION = Section(
         ),
         row(
             "rollback",
-            "A rejoined primary serves what it alone had for a while, then undoes it and counts that.",
+            "A rejoined primary serves what it alone had for a while, is unreadable for a while (13436), then has "
+            "undone it, and counts that.",
             "a_write_is_rolled_back",
+            besides="the files into which a server writes what it undoes are not modelled: no client reads them",
         ),
         row(
             "journal",
             "A crash takes what was not flushed: never what was acknowledged with `j: true`, or by a majority.",
+            "a_crash_takes_what_was_not_flushed",
             "every_member_dies",
             "a_dead_member_answers_nothing",
             besides=f"{GRID}: one member alone, with and without `j`",
@@ -92,13 +94,14 @@ CONCERNS = Section(
     rows=(
         row(
             "defaults",
-            "`w: majority` without a time limit, read concern local.",
+            "`w: majority` without a time limit, in the journal; read concern local.",
             "the_default_concerns",
             "a_write_waits_for_a_majority_by_default",
         ),
         row(
             "wtimeout",
-            "64 without a label; the write stays applied, and may be committed later; a bulk write reports one error.",
+            "64 without a label; the write stays applied, and may be committed later; a bulk write reports an error a "
+            "batch, and what it did.",
             "a_write_concern_that_times_out",
             "write_concern_timeout_that_was_injected",
         ),
@@ -123,7 +126,7 @@ CONCERNS = Section(
         ),
         row(
             "interrupted wait",
-            "A step-down or death ends the wait; the write may be there or not.",
+            "A step-down (11602) or death ends the wait; the write may be there or not.",
             "a_wait_that_a_step_down_ends",
             "a_wait_that_the_death_of_the_primary_ends",
         ),
@@ -174,8 +177,10 @@ CONCERNS = Section(
             "read preference",
             "The client's choice; a secondary refuses writes (10107) and reads that do not allow for it (13435).",
             "read_preferences",
+            "a_read_preference_with_tags",
             "what_a_secondary_refuses",
-            besides="tags and maxStalenessSeconds are not modelled: members of simulated sets have no tags",
+            besides="members with tags, and maxStalenessSeconds, are not modelled: the simulated driver refuses the "
+            "latter",
         ),
     ),
 )

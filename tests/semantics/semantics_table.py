@@ -40,16 +40,10 @@ def page(sections: Sequence[Section] = SECTIONS) -> str:
     for section in sections:
         lines += [f"## {section.title}", "", "| topic | rule | probes |", "| --- | --- | --- |"]
         for each in section.rows:
-            places = [*(f"`{name}`" for name in each.probes), *([each.besides] if each.besides else [])]
+            reason = f"**not probed**: {each.unprobed}" if each.unprobed else ""
+            places = [*(f"`{name}`" for name in each.probes), *filter(None, (reason, each.besides))]
             lines.append(f"| {each.topic} | {each.rule} | {'; '.join(places)} |")
         lines.append("")
-    alone = sorted(name for name, rule in RULES.items() if rule.simulator_alone)
-    lines += [
-        "In the simulator alone, since real sets here lack the power: "
-        + ", ".join(f"`{name}`" for name in alone)
-        + ".",
-        "",
-    ]
     return "\n".join(lines)
 
 

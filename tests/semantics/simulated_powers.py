@@ -21,6 +21,7 @@ from harness.sim.server.commands.dispatch import Dispatcher
 from harness.sim.server.configuration import OBSERVER, Configuration
 from harness.sim.server.errors import NetworkFailure
 from harness.sim.server.network import Network
+from harness.sim.server.read_concern import SNAPSHOT_HISTORY_S
 from harness.sim.server.replica_set import ReplicaSet
 
 START_US = 1_790_000_000_000_000
@@ -65,6 +66,9 @@ class SimulatedPowers:
     async def primaries(self) -> list[tuple[str, int]]:
         return primaries_of(self._set.observe())
 
+    async def sync_sources(self) -> dict[str, str]:
+        return {state.member: state.sync_source for state in self._set.observe() if state.reachable}
+
     async def rollback_id(self, member: str) -> int | None:
         return next(state.rollback_id for state in self._set.observe() if state.member == member)
 
@@ -108,11 +112,20 @@ class SimulatedPowers:
     async def set_clock(self, member: str, ahead_s: float) -> None:
         self._set.set_skew(member, round(ahead_s * 1_000_000))
 
+    async def set_priority(self, member: str, priority: int) -> None:
+        self._set.set_priority(member, priority)
+
     async def yield_often(self) -> None:
         """Do nothing: here every document of a scan is a place where others may run."""
 
     async def shorten_transactions(self) -> float:
         return self._set.configuration.transaction_lifetime_us / 1e6 + 1
+
+    async def shorten_with_transaction(self) -> None:
+        """Do nothing: its two minutes are virtual ones."""
+
+    async def shorten_history(self) -> float:
+        return SNAPSHOT_HISTORY_S + 1
 
 
 def outcomes_of(name: str, seeds: int) -> Iterator[Any]:

@@ -57,7 +57,7 @@ def test_no_concern_loses_what_it_promises_to_keep(cell: WriteCell):
         ("w=2", "kill-all", 3, 200),
         ("w=3", "kill-all", 3, 200),
         ("w=majority,journalDefault=false", "kill-all", 3, 60),
-        ("w=majority,journalDefault=false", "kill-majority", 3, 60),
+        ("w=majority,journalDefault=false", "kill-majority", 3, 600),
     ],
 )
 def test_weak_concerns_lose_acknowledged_writes(setting: str, fault: str, members: int, seeds: int):

@@ -301,6 +301,10 @@ class Client(Options):
         opened = None if self.recorder is None else self.recorder.current()
         if opened is not None:
             opened.send(command.name, document, connection.member, kernel.now_us)
+        if connection.broken:
+            # The member closed it after an unanswered write, and nobody has noticed since.
+            failure = NetworkFailure("reset", member=connection.member, sent=True)
+            raise _broken(failure, connection, opened, kernel.now_us)
         try:
             reply = await self._network.request(
                 self._group,
@@ -339,6 +343,8 @@ class Client(Options):
     async def _deliver(self, document: dict[str, Any], connection: Connection, previous: Task | None) -> None:
         if previous is not None:
             await self.kernel.join(previous)
+        if connection.broken:
+            return
         try:
             await self._network.request(
                 self._group, connection.member, document, connection=connection.number, deadline_us=None

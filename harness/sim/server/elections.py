@@ -3,7 +3,8 @@
 A member that hears of no primary for the election timeout runs; it wins where a majority that it reaches votes for it,
 and a member votes once a term, for a candidate whose last entry is not behind its own. A new primary pulls what newer
 entries reachable members hold, then writes a no-op in its term. A primary that reaches no majority for the election
-timeout steps down, one that hears of a higher term at once. Sources: src/mongo/db/repl/README.md; TLA+ RaftMongo.
+timeout steps down, one that hears of a higher term at once. A secondary of higher priority than its primary runs after
+a while, and again until it wins. Sources: src/mongo/db/repl/README.md; TLA+ RaftMongo.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ class Elections:
         self._defects = replica_set.configuration.defects
         self._timer: Timer | None = None
         self._handover: Timer | None = None
+        self._takeover: Timer | None = None
 
     def describe(self) -> tuple[Any, ...]:
         """Return what is under way as plain values."""
-        return (self._timer is not None, self._handover is not None)
+        return (self._timer is not None, self._handover is not None, self._takeover is not None)
 
     # -- what follows from who reaches whom
 
@@ -74,6 +76,7 @@ class Elections:
                 _cancel(member.step_down_timer)
                 member.step_down_timer = None
         self._arm_election()
+        self._arm_takeover()
 
     def _lacks_majority(self, primary: Member) -> bool:
         if self._defects.step_down_keeps_writing:
@@ -127,6 +130,35 @@ class Elections:
             and member.hears is None
             and len(self._voters(member)) >= self._majority
         ]
+
+    def _arm_takeover(self) -> None:
+        preferred = self._preferred()
+        if preferred is None:
+            _cancel(self._takeover)
+            self._takeover = None
+        elif self._takeover is None:
+            rank = sum(other.priority > preferred.priority for other in self._set.in_order)
+            at_us = self._kernel.now_us + self._timeout_us * (rank + 1)
+            self._takeover = self._set.call_at(at_us, "priority takeover", self._run_preferred)
+
+    def _preferred(self) -> Member | None:
+        """Return the member of the highest priority that follows a primary of a lower one."""
+        able = [
+            member
+            for member in self._set.in_order
+            if member.role == "SECONDARY"
+            and member.running
+            and member.source is not None
+            and member.priority > member.source.priority
+            and len(self._voters(member)) >= self._majority
+        ]
+        return max(able, key=lambda member: member.priority, default=None)
+
+    def _run_preferred(self) -> None:
+        self._takeover = None
+        preferred = self._preferred()
+        able = [] if preferred is None else [preferred]
+        self._set.change(lambda: self._elect(able))
 
     def _voters(self, candidate: Member) -> list[Member]:
         return [member for member in self._set.in_order if member is candidate or self._set.linked(candidate, member)]
@@ -230,7 +262,7 @@ class Elections:
                 others = tuple(able)
                 self._set.replication.quorums.require(member.last, self._majority - 1, others, journaled=False)
             at_us = self._kernel.now_us + HANDOVER_US
-            self._handover = self._set.call_at(at_us, "handover", self._take_over, successor)
+            self._handover = self._set.call_at(at_us, f"handover to {successor.name}", self._take_over, successor)
         member.election_barred_until_us = self._kernel.now_us + barred_us
         self.step_down(member)
 

@@ -47,6 +47,7 @@ class Member:
         "notice_timer",
         "observed_moment",
         "paused",
+        "priority",
         "reporters",
         "role",
         "rollback_count",
@@ -89,6 +90,7 @@ class Member:
         self.committed_moment: Moment = (-1, 0)
         self.clock = entry.timestamp
         self.skew_us = skew_us
+        self.priority = 1
         self.source: Member | None = None
         """The primary whose log it follows."""
         self.via: Member | None = None

@@ -165,8 +165,15 @@ async def replica_set_configuration(request: Request) -> dict[str, Any]:
     """``replSetGetConfig``."""
     configuration = request.service.configuration
     members = [
-        {"_id": number, "host": f"{name}:27017", "arbiterOnly": False, "priority": 1, "votes": 1, "tags": {}}
-        for number, name in enumerate(configuration.members)
+        {
+            "_id": number,
+            "host": f"{member.name}:27017",
+            "arbiterOnly": False,
+            "priority": member.priority,
+            "votes": 1,
+            "tags": {},
+        }
+        for number, member in enumerate(request.service.replica_set.in_order)
     ]
     return {
         "config": {

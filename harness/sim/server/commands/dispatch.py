@@ -29,7 +29,7 @@ from harness.sim.server.commands.sessions import check_in, check_out
 from harness.sim.server.commands.transactions import abort_open, append_noop
 from harness.sim.server.commands.ttl import TtlMonitor
 from harness.sim.server.commands.write_concerns import wait_for_concern
-from harness.sim.server.errors import CommandError
+from harness.sim.server.errors import CommandError, MemberGone
 
 if TYPE_CHECKING:
     from harness.sim.server.commands.registry import Command
@@ -39,14 +39,16 @@ if TYPE_CHECKING:
     from harness.sim.server.write_concern import WriteConcern
 
 _BATCHED: Final = frozenset({"insert", "update", "delete"})
+_CLOSES_WHERE_UNANSWERED: Final = frozenset({10107, 11602, 13435, 13436, 189})
+"""With these codes mongod 6.0.5 closes the connection of a write that asked for no answer (measured)."""
 
 
 class Dispatcher:
     """Runs commands on the members of a set. It never raises CommandError: an error is a reply.
 
     Commands must be normalised (:func:`harness.sim.documents.values.normalise`), and what a reply holds must not be
-    changed: it may be what is stored. Raises MemberGone where the member died under the command, BackendError for what
-    is not modelled.
+    changed: it may be what is stored. Raises MemberGone where the member died under the command, or closes the
+    connection instead of an answer, BackendError for what is not modelled.
     """
 
     def __init__(self, replica_set: ReplicaSet) -> None:
@@ -67,6 +69,7 @@ class Dispatcher:
         try:
             concern = prepare(request, known)
         except CommandError as error:
+            _close_where_unanswered(command, error)
             return self._replies.finish(request, error_reply(error, _labels(request, known, error.code, None), None))
         return self._replies.finish(request, await self._execute(request, known, concern))
 
@@ -78,6 +81,7 @@ class Dispatcher:
                 asked_error = self.service.fail_points.fail_command(request)
             reply = await self._run(request, known)
         except CommandError as error:
+            _close_where_unanswered(request.command, error)
             if concern is not None and _tried_to_write(request, error):
                 concern_error = await wait_for_concern(request, concern)
             return error_reply(error, _labels(request, known, error.code, concern_error), concern_error)
@@ -132,6 +136,13 @@ class Dispatcher:
         if code in RETRYABLE and _is_retryable(request, known):
             reply["errorLabels"] = [RETRYABLE_WRITE]
         return reply
+
+
+def _close_where_unanswered(command: dict[str, Any], error: CommandError) -> None:
+    """Raise MemberGone where the client cannot be told in a reply that the member is not primary."""
+    concern = command.get("writeConcern")
+    if error.code in _CLOSES_WHERE_UNANSWERED and type(concern) is dict and concern.get("w") == 0:
+        raise MemberGone
 
 
 def _tried_to_write(request: Request, error: CommandError) -> bool:
