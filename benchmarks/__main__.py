@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("ready", "driver_throughput", "links", "run_cost", "kernel", "simulator")
+NAMES = ("ready", "driver_throughput", "links", "run_cost", "kernel", "simulator", "exhaustive")
 OUT = Path(__file__).with_name("out")
 
 

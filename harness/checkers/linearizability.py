@@ -125,7 +125,7 @@ def linearizable(
             model_broken="linearizability",
         )
 
-    return Checker(name=name, guarantee=guarantee, check=check)
+    return Checker(name=name, guarantee=guarantee, check=check, ignores_durations=True)
 
 
 def _unknown(tally: _Tally) -> str:

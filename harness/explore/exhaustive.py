@@ -5,7 +5,8 @@ applied, beyond them the default is taken and every other option is noted as a b
 number of deviations, so that the first violation has the fewest, and what was completed can be said at any time.
 
 Where a program tells its states apart, a run ends where it comes to a state that another has come to with no more
-deviations. That drops the order of what happened before; what a checker needs of it, the keys must keep.
+deviations. That drops the order of what happened before; what a checker needs of it, the keys must keep. Nor is anybody
+else let run before a step that touches nothing of theirs: before it or after it comes to the same.
 """
 
 from __future__ import annotations
@@ -223,7 +224,9 @@ class _Search:
         if keys is None or not self.program.requirements <= keys.keeps:
             self._give_up_hashing("the program does not tell its states apart" if keys is None else "")
             return False
-        key = keys.key(kernel.current.name if self.bounds.told_apart_by_task else "")
+        current = kernel.current
+        # Whoever cannot go on is left without a deviation that counts.
+        key = keys.key(current.name if current.ready and self.bounds.told_apart_by_task else "")
         spent = self.bounds.spent(used)
         before = self.seen.get(key)
         if before is None:
@@ -366,10 +369,16 @@ class _SearchStrategy:
         return default
 
     def _forced(self) -> None:
-        """End the run where the state before a step that is no choice is known."""
+        """End the run where the state before a step that is no choice is known.
+
+        Nothing branches off between two such steps, so that it will do to look where a task or the run has ended.
+        """
+        kernel = self._kernel
+        assert kernel is not None
         if self._count >= self._end:
             self.take_up(may_be_silent=True)
-            self._look_up()
+            if kernel.current.done:
+                self._look_up()
 
     def _look_up(self) -> None:
         owner, kernel = self._owner, self._kernel

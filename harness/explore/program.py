@@ -17,6 +17,9 @@ from harness.verdict import VerdictStatus
 REAL_TIME_ORDER = "real-time-order"
 """What a checker needs that judges by which operation had ended before which began."""
 
+REAL_TIMES = "real-times"
+"""What a checker needs that may judge by how long something took, or when it happened."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadItem:
@@ -114,7 +117,8 @@ class Execution:
 class Program(Protocol):
     """One cell under one seed, as the explorer sees it.
 
-    ``requirements`` are what its checkers need that a reduction of the search may drop (:data:`REAL_TIME_ORDER`).
+    ``requirements`` are what its checkers need that a reduction of the search may drop (:data:`REAL_TIME_ORDER`,
+    :data:`REAL_TIMES`).
     """
 
     @property

@@ -7,8 +7,6 @@ into. Where a checker judges by real time, the key keeps which operations had en
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 _BYTES: Final = 16
@@ -20,11 +18,6 @@ def key_of(*parts: object) -> int:
     Values that have one ``repr`` have one key; a value whose ``repr`` shows its address has none to rely on.
     """
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=_BYTES).digest(), "big")
-
-
-def chain(key: int, *parts: object) -> int:
-    """Return the key of a sequence that went on with ``parts`` after those that ``key`` stands for."""
-    return key_of(key, parts)
 
 
 class RealTimeOrder:
@@ -46,13 +39,3 @@ class RealTimeOrder:
     def of(self, client: int) -> tuple[tuple[tuple[tuple[int, int], ...], ...], int]:
         """Return what is to be part of the key of a client."""
         return (tuple(self._seen.get(client, [])), self._ended.get(client, 0))
-
-
-def smallest_key(describe: Callable[[Mapping[int, int]], object], alike: Sequence[int]) -> int:
-    """Return one key for all states that differ only in which of the clients ``alike`` is which.
-
-    ``describe(names)`` gives the whole state with every client number, in documents and results too, replaced by
-    ``names[number]``. Costs a description for each permutation: worth it for two to four clients.
-    """
-    keys = (key_of(describe(dict(zip(alike, order, strict=True)))) for order in itertools.permutations(alike))
-    return min(keys)

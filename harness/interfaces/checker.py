@@ -15,8 +15,11 @@ class Checker:
 
     ``name`` is unique within a scenario. ``guarantee`` says in one plain sentence what is checked. ``needs_final``
     names the final reads without which it cannot say ``holds``; where one is missing the verdict is ``unknown``.
-    ``ignores_real_time`` says that its verdict depends on results and on the order within each process alone, and
-    never on which of two processes' operations came first: then a search may take such histories for one.
+
+    An exhaustive search may take histories for one that no checker tells apart. ``ignores_durations`` says that of all
+    times the verdict depends at most on which operations had ended when each began; ``ignores_real_time`` that it does
+    not depend on that either, unless they are of one process. Times are those of operations, of their calls and of
+    faults, and those that servers put into replies. Who declares neither is judged run by run.
     """
 
     name: str
@@ -24,3 +27,4 @@ class Checker:
     check: Callable[[History], Verdict]
     needs_final: tuple[str, ...] = ()
     ignores_real_time: bool = False
+    ignores_durations: bool = False

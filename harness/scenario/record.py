@@ -131,6 +131,11 @@ class Scenario:
         """Whether no checker judges by which operation had ended before which began."""
         return all(checker.ignores_real_time for checker in self.checkers)
 
+    @property
+    def ignores_durations(self) -> bool:
+        """Whether no checker looks at more of real time than which operations had ended when each began."""
+        return all(checker.ignores_real_time or checker.ignores_durations for checker in self.checkers)
+
     def expectation(self, variant: str, settings: Settings, fault: str) -> Expected | None:
         """Return the declared expectation of a cell, or None where the scenario declares none."""
         return next((e for e in self.expected if e.matches(variant, settings, fault)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from harness.explore.state_keys import RealTimeOrder, chain, key_of, smallest_key
+from harness.explore.state_keys import RealTimeOrder, key_of
 
 
 def test_a_key_tells_values_apart() -> None:
@@ -21,12 +21,6 @@ def test_a_key_is_the_same_in_every_process() -> None:
     code = "from harness.explore.state_keys import key_of; print(key_of('a', {'b': (1, None)}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == key_of("a", {"b": (1, None)})
-
-
-def test_a_chain_is_a_function_of_its_sequence() -> None:
-    """Two clients that got the same results in the same order have the same chain, others have not."""
-    assert chain(chain(0, "a"), "b") == chain(chain(0, "a"), "b")
-    assert chain(chain(0, "a"), "b") != chain(chain(0, "b"), "a")
 
 
 def test_real_time_order_is_who_had_ended_when_one_began() -> None:
@@ -53,16 +47,3 @@ def test_the_order_of_two_ends_does_not_count() -> None:
         order.ends(second)
         orders.append((order.of(0), order.of(1)))
     assert orders[0] == orders[1]
-
-
-def test_states_that_differ_in_names_of_clients_alone_have_one_key() -> None:
-    """With client numbers replaced in documents too, the two states of an exchange are one; others are not."""
-
-    def key(owner: int, read_by: dict[int, int]) -> int:
-        def describe(names: dict[int, int]) -> object:
-            return (f"owner {names[owner]}", sorted((names[client], value) for client, value in read_by.items()))
-
-        return smallest_key(describe, (0, 1))
-
-    assert key(0, {0: 5, 1: 7}) == key(1, {1: 5, 0: 7})
-    assert key(0, {0: 5, 1: 7}) != key(1, {0: 5, 1: 7})

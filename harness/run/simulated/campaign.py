@@ -186,7 +186,7 @@ class CellJudging:
 
     def _file(self) -> ResultFile:
         plan = self.plan
-        # Code that has changed makes other runs of the same seeds: what is kept of the old must not be taken for theirs.
+        # Changed code makes other runs of the same seeds: what is kept of the old must not be taken for theirs.
         identity: dict[str, Any] = {
             "seed": plan.seed,
             "strategy": self.runner.strategy,

@@ -75,8 +75,8 @@ class ClientProcess:
             for item in self.items:
                 task.enter(item.id)
                 await self.kernel.pause(begins)
-                self.kernel.spend(OPERATION_GAP_US)
                 await self._perform(self._context or self._open(), item)
+                self.kernel.spend(OPERATION_GAP_US)
         finally:
             task.enter("")
             self._close()

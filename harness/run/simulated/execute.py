@@ -1,7 +1,7 @@
 """One simulated run: set up, load with strikes, heal, final reads; and what came out, without a file written.
 
 A run is a function of its cell, its seed, its workload and the strategy that chooses. Setup is the same for all seeds
-of a cell, so it is done once, and every run begins with the data that it left.
+of a cell, so it is done once, and every run begins where it ended: with its oplog, at its time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from harness.sim.kernel import DefaultStrategy, Deviation, Kernel, Strategy
 from harness.sim.kernel.guard import guard
 from harness.sim.server.commands.dispatch import Dispatcher
 from harness.sim.server.network import Network
-from harness.sim.server.records import Data
+from harness.sim.server.records import OplogEntry
 from harness.sim.server.replica_set import ReplicaSet
 
 STEPS_LIMIT = 2_000_000
@@ -76,13 +76,24 @@ def draw_workload(cell: SimulatedCell, seed: int) -> Workload:
     return Workload(items=tuple(items))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Where setup ended, and every run begins."""
+
+    log: OplogEntry | None = None
+    """The last entry of the oplog, which keeps what setup saved of it good: resume tokens, times, snapshots."""
+    until_us: int = START_US
+    """The virtual time."""
+    numbers_given: int = 0
+    """How many numbers the servers gave to collections, cursors and ids."""
+
+
 @dataclass(kw_only=True)
 class Simulator:
-    """Simulates runs of one cell; keeps the data that the scenario's setup leaves."""
+    """Simulates runs of one cell; keeps what the scenario's setup leaves."""
 
     cell: SimulatedCell
-    _prepared: Data | None = field(default=None, init=False)
-    _prepared_until_us: int = field(default=START_US, init=False)
+    _prepared: Prepared | None = field(default=None, init=False)
 
     def run(
         self,
@@ -99,53 +110,62 @@ class Simulator:
         """
         with guard(sys.modules[self.cell.scenario.workload.__module__]):
             if self._prepared is None:
-                self._prepare()
-            return _Run(self, seed, workload, strategy, facts, keep_events=keep_events, keys=keys).do()
+                self._prepared = _prepare(self.cell)
+            run = _Run(
+                self.cell,
+                self._prepared,
+                seed,
+                workload,
+                strategy,
+                facts=facts,
+                keep_events=keep_events,
+                keys=keys,
+            )
+            return run.do()
 
-    @property
-    def prepared(self) -> tuple[Data | None, int]:
-        """The data that a run begins with, and the time at which it does."""
-        return self._prepared, self._prepared_until_us
 
-    def _prepare(self) -> None:
-        setup = self.cell.scenario.setup
-        kernel = Kernel(start_us=START_US)
-        replica_set = ReplicaSet(kernel, self.cell.configuration)
-        if setup is not None:
-            network = Network(replica_set, Dispatcher(replica_set))
-            kernel.spawn("setup", run_own_function(self.cell, kernel, network, "setup", setup))
-            try:
-                kernel.run()
-            finally:
-                kernel.close()
-        primary = replica_set.primary
-        assert primary is not None
-        self._prepared = primary.last.data
-        self._prepared_until_us = kernel.now_us
+def _prepare(cell: SimulatedCell) -> Prepared:
+    setup = cell.scenario.setup
+    if setup is None:
+        return Prepared()
+    kernel = Kernel(start_us=START_US)
+    replica_set = ReplicaSet(kernel, cell.configuration)
+    dispatcher = Dispatcher(replica_set)
+    network = Network(replica_set, dispatcher)
+    kernel.spawn("setup", run_own_function(cell, kernel, network, "setup", setup))
+    try:
+        kernel.run()
+        kernel.spawn("settle", replica_set.settle())
+        kernel.run()
+    finally:
+        kernel.close()
+    primary = replica_set.primary
+    assert primary is not None
+    return Prepared(log=primary.last, until_us=kernel.now_us, numbers_given=dispatcher.service.numbers_given)
 
 
 class _Run:
     def __init__(
         self,
-        simulator: Simulator,
+        cell: SimulatedCell,
+        prepared: Prepared,
         seed: int,
         workload: Workload,
         strategy: Strategy,
-        facts: RunFacts | None,
         *,
+        facts: RunFacts | None,
         keep_events: bool,
         keys: Keys | None,
     ) -> None:
-        cell = simulator.cell
-        data, start_us = simulator.prepared
         self.cell = cell
         self.facts = facts
         self.kernel = kernel = Kernel(
-            DefaultStrategy(), start_us=start_us, steps_limit=STEPS_LIMIT, keep_events=keep_events
+            DefaultStrategy(), start_us=prepared.until_us, steps_limit=STEPS_LIMIT, keep_events=keep_events
         )
-        self.replica_set = ReplicaSet(kernel, cell.configuration, data)
+        self.replica_set = ReplicaSet(kernel, cell.configuration, prepared.log)
         dispatcher = Dispatcher(self.replica_set)
         self.service = dispatcher.service
+        self.service.numbers_given = prepared.numbers_given
         self.network = Network(self.replica_set, dispatcher)
         self.operations: list[Operation] = []
         connection_numbers = itertools.count(1)

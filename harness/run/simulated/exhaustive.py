@@ -17,6 +17,7 @@ from harness.run.simulated.execute import Simulator, draw_workload
 from harness.run.simulated.judged import JudgedRun, campaign_memory
 from harness.run.simulated.program import SeedProgram
 from harness.run.simulated.seeds import keep
+from harness.run.simulated.states import Keys
 from harness.scenario.describe import describe_scenario
 
 
@@ -56,7 +57,14 @@ def explore_cell(
     """Search the cell with the workload of ``seed``; keep a violation of each kind; write the cell's verdict."""
     sized = replace(cell, strikes=max(1, scope.faults))
     workload = draw_workload(sized, seed)
-    found = _search(sized, seed, scope, workload, on_progress)
+    found = search_cell(
+        sized,
+        workload,
+        scope.bounds,
+        seed=seed,
+        budget=Budget(seconds=scope.seconds),
+        on_progress=on_progress,
+    )
     directory = root / campaign
     store.write_bytes(directory / store.SCENARIOS / f"{cell.scenario.name}.py", cell.loaded.path.read_bytes())
     store.write_scenario(directory, describe_scenario(cell.scenario))
@@ -70,18 +78,26 @@ def explore_cell(
     return ExploredCell(search=found, result=result)
 
 
-def _search(
+def search_cell(
     cell: SimulatedCell,
-    seed: int,
-    scope: Scope,
     workload: Workload,
-    on_progress: Callable[[Progress], None] | None,
+    bounds: Bounds,
+    *,
+    seed: int = 0,
+    budget: Budget | None = None,
+    hashing: bool = True,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> SearchResult:
-    """Execute every run: states are not hashed until it is shown for every kind of cell that this hides no outcome."""
+    """Search a cell, with ``hashing`` ending runs at known states; ``seed`` is that of its clients' own randomness."""
+
+    def search_by(keys: Keys | None) -> SearchResult:
+        program = SeedProgram(simulator=Simulator(cell=cell), seed=seed, name="exhaustive", keys=keys)
+        return search(program, workload, bounds, budget=budget, hashing=hashing, on_progress=on_progress)
+
+    keys = Keys() if hashing else None
     with campaign_memory():
-        program = SeedProgram(simulator=Simulator(cell=cell), seed=seed, name="exhaustive")
-        budget = Budget(seconds=scope.seconds)
-        return search(program, workload, scope.bounds, budget=budget, hashing=False, on_progress=on_progress)
+        found = search_by(keys)
+        return search_by(Keys(steady=False)) if keys is not None and keys.was_wrong else found
 
 
 def _scope_words(workload: Workload, found: SearchResult) -> str:

@@ -63,6 +63,11 @@ class SimulatedNemesis:
         return self._left
 
     @property
+    def may_strike(self) -> bool:
+        """Whether a strike may still come."""
+        return bool(self._twins) and self._left > 0
+
+    @property
     def active(self) -> str:
         """The name of the fault that is on, or an empty text."""
         return self._active.twin.name if self._active else ""

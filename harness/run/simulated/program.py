@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 
-from harness.explore.program import REAL_TIME_ORDER, Execution, Workload
+from harness.explore.program import REAL_TIME_ORDER, REAL_TIMES, Execution, Workload
 from harness.result import RunVerdict
 from harness.run.judge import kinds_of, reasons_of
 from harness.run.simulated.cell import START_US, SimulatedCell
@@ -31,8 +31,10 @@ class SeedProgram:
     @property
     def requirements(self) -> frozenset[str]:
         """What the checkers of the scenario need that a reduction of the search may drop."""
-        ignored = self.simulator.cell.scenario.ignores_real_time
-        return frozenset() if ignored else frozenset({REAL_TIME_ORDER})
+        scenario = self.simulator.cell.scenario
+        if scenario.ignores_real_time:
+            return frozenset()
+        return frozenset({REAL_TIME_ORDER} if scenario.ignores_durations else {REAL_TIME_ORDER, REAL_TIMES})
 
     def workload(self) -> Workload:
         """Return the calls that the seed draws."""

@@ -9,8 +9,9 @@ there on states are not compared any more.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,19 +23,26 @@ from harness.explore.state_keys import RealTimeOrder
 from harness.run.simulated.nemesis import SimulatedNemesis
 from harness.sim.driver.client import Client
 from harness.sim.driver.recorder import Recorder
+from harness.sim.driver.selection import SELECTION_TIMEOUT_US
 from harness.sim.kernel import Event, Kernel, StateKeys, Task
 from harness.sim.kernel.loop import US_PER_SECOND, Footprint
 from harness.sim.server.commands.context import Service
-from harness.sim.server.commands.states import describe_service, is_idle
+from harness.sim.server.commands.states import describe_service
 from harness.sim.server.digests import digest_of
 from harness.sim.server.errors import NetworkFailure
 from harness.sim.server.network import Call, Command, Network
-from harness.sim.server.states import Plain, describe_calm_set, describe_set, is_calm
+from harness.sim.server.states import Plain, describe_set
 
 LONGEST_WAIT_US: Final = 100 * US_PER_SECOND
 """Before that much of a run has passed, no wait that counts from an earlier reading of the clock is over, but those
 that are told: ``with_transaction`` gives up after 120 s, an idle server session after 29 minutes."""
 
+_HARMLESS: Final = frozenset(
+    {"find", "getMore", "aggregate", "count", "distinct", "killCursors", "listCollections", "listIndexes"}
+    | {"insert", "update", "delete", "findAndModify", "bulkWrite", "create", "createIndexes", "drop", "dropIndexes"}
+    | {"commitTransaction", "abortTransaction", "endSessions", "hello", "ping"}
+)
+"""Commands that do not change who is primary."""
 _CLIENT: Final = re.compile(r"client (\d+)(?:[. ]|$)")
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -43,39 +51,50 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 class Keys:
     """How the states of a search's runs are told apart.
 
-    Without ``keep_log``, those of a calm set are told apart by its data, however it came about. That will do where no
-    member is chosen to be behind or to lose anything, until a command looks back in the log: ``looked_back`` is set
-    then, and what was searched by these keys does not count.
+    With ``steady`` it is taken for granted that strikes and timers alone change who is primary and who reaches whom, so
+    that more steps count as silent. A client may bring such a change about by a command, ``replSetStepDown`` for one:
+    then ``was_wrong`` is set, and what was searched by these keys does not count.
     """
 
-    keep_log: bool = True
-    looked_back: bool = False
+    steady: bool = True
+    was_wrong: bool = False
 
 
 class ClientTrail:
     """What one client got to see, and where it stands in it.
 
-    ``key`` is the chain of its results. A task of it that waits, or is held up with a command, is told by ``waits``
-    and ``sent_us`` until the next command.
+    ``key`` is the chain of its results. A task of it that waits, or is at a command, is told by when it began to wait,
+    whom it asks, and since when.
     """
 
-    def __init__(self, client: int, kernel: Kernel, order: RealTimeOrder | None) -> None:
+    def __init__(
+        self,
+        client: int,
+        kernel: Kernel,
+        order: RealTimeOrder | None,
+        set_may_change: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.client = client
+        self.set_may_change = set_may_change
+        """Whether who reaches whom, and who is primary, may still change while the client is held up."""
         self.key = b""
         self.handle: Client | None = None
         self.recorder: Recorder | None = None
         self.process = client
-        self.was_silent = False
-        """Whether its last step touched nothing that others see, nor anything that they change."""
         self.begin_footprint: Footprint | None = () if order is None else None
         """What the step touches in which an operation begins: where real time is not looked at, nothing as a rule."""
         self._kernel = kernel
         self._order = order
+        self._begun = False
+        """Whether the step is one in which an operation began: no other is taken for silent."""
         self._touched = True
         self._steps = 0
+        self._operations = 0
         self._tasks: dict[int, int] = {}
         """Number of a task that is under way to how many steps it made since the client got to see something."""
         self._waits: dict[int, bytes] = {}
+        self._waiting_since_us: dict[int, int] = {}
+        self._asked: dict[int, str] = {}
         self._sent_us: dict[int, int] = {}
 
     def note(self, seen: object) -> None:
@@ -86,7 +105,7 @@ class ClientTrail:
 
     def begins(self) -> None:
         """Take notice that an operation begins."""
-        self._waits.clear()
+        self._begun = True
         if self._order is not None:
             self._touched = True
             self._order.begins(self.client)
@@ -94,25 +113,42 @@ class ClientTrail:
     def ends(self, process: int) -> None:
         """Take notice that the operation has ended, and of the process that goes on."""
         self.process = process
+        self._operations += 1
         if self._order is not None:
             self._order.ends(self.client)
 
-    def asks(self, task: Task) -> None:
-        """Take notice that a command is about to be sent, or was answered: how it waited before is over."""
-        self._waits.pop(task.number, None)
-        self._sent_us.pop(task.number, None)
+    def asks(self, task: Task, member: str) -> None:
+        """Take notice that a command is about to be sent: how the task waited before is over.
 
-    def looks(self) -> None:
-        """Take notice that it looks at a member, whose state others change."""
-        self._touched = True
+        A wait for a member goes on until there is one, and the command follows; but one that was given up was something
+        that the client got to see.
+        """
+        number = task.number
+        waits = self._waits.pop(number, None)
+        if waits is not None and self._kernel.now_us >= self._waiting_since_us[number] + SELECTION_TIMEOUT_US:
+            self.note(waits)
+        self._asked[number] = member
 
     def sends(self, task: Task) -> None:
         """Take notice that the command is sent now."""
         self._touched = True
         self._sent_us[task.number] = self._kernel.now_us
 
-    def stepped(self, task: Task) -> None:
-        """Take notice of a step of one of its tasks."""
+    def gets(self, task: Task) -> None:
+        """Take notice that the command is over."""
+        self._waits.pop(task.number, None)
+        self._asked.pop(task.number, None)
+        self._sent_us.pop(task.number, None)
+
+    def looks(self) -> None:
+        """Take notice that it looks at a member, whose state others change."""
+        self._touched = True
+
+    def stepped(self, task: Task) -> bool:
+        """Take notice of a step of one of its tasks; return whether it was silent.
+
+        It began an operation, came to its first command, and touched nothing until then that others see or change.
+        """
         number = task.number
         self._steps += 1
         self._tasks[number] = self._tasks.get(number, 0) + 1
@@ -122,17 +158,27 @@ class ClientTrail:
         if task.done:
             del self._tasks[number]
         elif not task.ready:
-            self._waits[number] = digest_of(self._waits.get(number, b""), _encode(self._kernel.now_us))
-        self.was_silent = not self._touched and task.ready and len(self._tasks) == 1
-        self._touched = False
+            now_us = self._kernel.now_us
+            waits = self._waits.get(number)
+            if waits is None:
+                self._waiting_since_us[number] = now_us
+            self._waits[number] = digest_of(waits or b"", _encode(now_us))
+        silent = self._begun and not self._touched and task.ready and len(self._tasks) == 1
+        self._touched = self._begun = False
+        return silent
 
     def describe(self) -> Plain:
         """Return the state of the client, as far as all its tasks have it in common."""
+        touched = self._touched
+        topology = () if self.handle is None else self.handle.topology.describe()
+        # That was not the client who looked.
+        self._touched = touched
         return (
             self.client,
             self.key,
             self.process,
-            () if self.handle is None else self.handle.topology.describe(),
+            self._operations,
+            topology,
             () if self.recorder is None else self.recorder.describe(),
             () if self._order is None else self._order.of(self.client),
         )
@@ -141,7 +187,13 @@ class ClientTrail:
         """Return where a task of the client stands."""
         number = task.number
         waits = self._waits.get(number)
-        return (self._tasks.get(number, 0), waits, waits is not None and task.woken, self._sent_us.get(number))
+        return (
+            self._tasks.get(number, 0),
+            waits,
+            waits is not None and task.woken,
+            self._asked.get(number),
+            self._sent_us.get(number),
+        )
 
 
 class ObservedNetwork:
@@ -151,6 +203,7 @@ class ObservedNetwork:
         self._network = network
         self._trail = trail
         self._kernel = network.kernel
+        self._may_change = trail.set_may_change
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -165,6 +218,8 @@ class ObservedNetwork:
     @property
     def topology_version(self) -> int:
         """How often that has happened."""
+        if self._may_change():
+            self._trail.looks()
         return self._network.topology_version
 
     @property
@@ -189,7 +244,7 @@ class ObservedNetwork:
     ) -> dict[str, Any]:
         """Run a command and return its reply. Raises NetworkFailure."""
         task, trail = self._kernel.current, self._trail
-        trail.asks(task)
+        trail.asks(task, member)
         try:
             reply = await self._network.request(
                 group, member, command, connection=connection, deadline_us=deadline_us, footprint=footprint
@@ -198,8 +253,8 @@ class ObservedNetwork:
             trail.note((failure.kind, failure.member, failure.sent))
             raise
         finally:
-            trail.asks(task)
-        trail.note(bson.encode(reply))
+            trail.gets(task)
+        trail.note((member, bson.encode(reply)))
         return reply
 
 
@@ -223,13 +278,14 @@ class RunStates:
         self._nemesis = nemesis
         self._keep_order = keep_order
         self._keys = keys
-        self._keep_log = keys.keep_log
         self._order = RealTimeOrder() if keep_order else None
         self._trails: dict[int, ClientTrail] = {}
         self._owners: dict[int, ClientTrail | None] = {}
         """Number of a task to the client that it belongs to."""
         self._until_us = kernel.now_us + LONGEST_WAIT_US
         self._steps = kernel.steps
+        self._silent = False
+        self._seen: dict[int, bytes] = {}
         self._check = kernel.after_step
 
     def begin(self) -> None:
@@ -251,7 +307,7 @@ class RunStates:
         """Return the trail of a client."""
         trail = self._trails.get(client)
         if trail is None:
-            trail = self._trails[client] = ClientTrail(client, self._kernel, self._order)
+            trail = self._trails[client] = ClientTrail(client, self._kernel, self._order, self._set_may_change)
         return trail
 
     def key(self, task: str) -> int:
@@ -262,18 +318,16 @@ class RunStates:
         else:
             state = (
                 task,
-                self._servers(keep_log=self._keep_log),
+                self._servers(),
                 tuple([self._describe_task(each) for each in kernel.tasks if not each.done]),
                 tuple([trail.describe() for trail in self._trails.values()]),
                 self._nemesis.describe(),
             )
         return int.from_bytes(digest_of(_encode(state)), "big")
 
-    def _servers(self, *, keep_log: bool = True) -> Plain:
-        kernel, service = self._kernel, self._service
-        calm = not keep_log and is_calm(self._set) and is_idle(service)
-        told = describe_calm_set(self._set) if calm else describe_set(self._set)
-        return (kernel.now_us, kernel.pending_timers(), told, describe_service(service))
+    def _servers(self) -> Plain:
+        kernel = self._kernel
+        return (kernel.now_us, kernel.pending_timers(), describe_set(self._set), describe_service(self._service))
 
     def _describe_task(self, task: Task) -> Plain:
         owner = self._owner(task)
@@ -283,7 +337,7 @@ class RunStates:
             task.name,
             task.ready,
             None if error is None else repr(error),
-            () if owner is None else owner.describe_task(task),
+            self._seen.get(task.number) if owner is None else owner.describe_task(task),
             () if call is None else (call.member.name, call.incarnation, call.seen),
         )
 
@@ -293,38 +347,37 @@ class RunStates:
             self._owners[task.number] = self._trails.get(int(match.group(1))) if match else None
         return self._owners[task.number]
 
+    def _set_may_change(self) -> bool:
+        return not self._keys.steady or self._nemesis.may_strike or bool(self._kernel.pending_timers())
+
     def _was_silent(self) -> bool:
-        owner = self._owner(self._kernel.current)
-        return owner is not None and owner.was_silent
+        return self._silent
 
     def _after_step(self) -> None:
         if self._check is not None:
             self._check()
         kernel = self._kernel
-        if kernel.steps != self._steps:
-            self._steps = kernel.steps
-            owner = self._owner(kernel.current)
-            if owner is not None:
-                owner.stepped(kernel.current)
+        if kernel.steps == self._steps:
+            # A timer, which others' steps might have come before.
+            self._silent = False
+            return
+        self._steps = kernel.steps
+        task = kernel.current
+        owner = self._owner(task)
+        if owner is not None:
+            self._silent = owner.stepped(task)
+            return
+        self._silent = False
+        if not task.done:
+            # A task of the servers, as a planned step-down: what it has in memory follows from what it saw of them.
+            self._seen[task.number] = digest_of(self._seen.get(task.number, b""), _encode(self._servers()))
 
     def _before_request(self, _group: str, _member: str, command: Command) -> None:
-        if not self._keep_log:
-            self._look_at(command)
+        if not _HARMLESS.issuperset(itertools.islice(command, 1)):
+            self._keys.was_wrong = self._keys.steady
         owner = self._owner(self._kernel.current)
         if owner is not None:
             owner.sends(self._kernel.current)
-
-    def _look_at(self, command: Command) -> None:
-        """Take notice of a command that reads, or lets its client read later, what the log held at another time."""
-        concern = command.get("readConcern") or {}
-        pipeline = command.get("pipeline")
-        stream = pipeline[0].get("$changeStream") if isinstance(pipeline, list) and pipeline else None
-        if stream is None and not {"atClusterTime", "level"} & concern.keys():
-            return
-        if stream is not None or "atClusterTime" in concern or concern["level"] == "snapshot":
-            self._keep_log = True
-        if "atClusterTime" in concern or (stream is not None and "startAtOperationTime" in stream):
-            self._keys.looked_back = True
 
     def _on_suspended(self, call: Call) -> None:
         """Let a command be told by the states of the servers in which it let others run.

@@ -38,21 +38,6 @@ def entry_digest(entry: OplogEntry) -> bytes:
     return entry.digest
 
 
-def content_digest(entry: OplogEntry) -> bytes:
-    """Return what tells apart the data as it is after an entry, however it came about."""
-    if not entry.content:
-        data = entry.data
-        told = {
-            "collections": [
-                [namespace, each.uuid, [repr(index) for index in each.indexes], list(each.documents.values())]
-                for namespace, each in data.collections.items()
-            ],
-            "sessions": sorted(sessions_document(data.sessions).items()),
-        }
-        object.__setattr__(entry, "content", digest_of(bson.encode(told)))
-    return entry.content
-
-
 def _digest(entry: OplogEntry) -> bytes:
     previous = entry.previous
     before = _NOTHING if previous is None else previous.data

@@ -127,8 +127,6 @@ class OplogEntry:
     """The virtual time at which the primary made it; what is older than the journal's interval is on disk."""
     digest: bytes = field(default=b"", repr=False)
     """What stands for the log that ends here; empty until it is asked for, see ``digests.py``."""
-    content: bytes = field(default=b"", repr=False)
-    """What stands for the data alone, likewise."""
 
     @property
     def position(self) -> tuple[int, int]:

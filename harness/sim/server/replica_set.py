@@ -39,10 +39,11 @@ NOTICE_US = 8_000
 class ReplicaSet:
     """A replica set under a kernel. It starts healthy: the first member is primary in term 1, all are caught up.
 
-    ``data`` is what all of them have then, nothing by default.
+    ``log`` is what all of them hold then, as the last entry of another set's log; by default an empty database. Sets
+    that begin with one log share it, so none of them may have an ``oplog_limit``.
     """
 
-    def __init__(self, kernel: Kernel, configuration: Configuration, data: Data | None = None) -> None:
+    def __init__(self, kernel: Kernel, configuration: Configuration, log: OplogEntry | None = None) -> None:
         self.kernel = kernel
         self.configuration = configuration
         self.changed = Event()
@@ -59,7 +60,7 @@ class ReplicaSet:
         """Called after links were cut, so that open connections end."""
         self.topology = Topology(configuration)
         self._begin_time = max(1, kernel.now_us // 1_000_000) << 32
-        first = first_entry(self._begin_time, kernel.now_us)
+        first = log or first_entry(self._begin_time, kernel.now_us)
         skews = configuration.clock_skew_us
         self.in_order = tuple(Member(name, first, skews.get(name, 0)) for name in configuration.members)
         self.members: Mapping[str, Member] = {member.name: member for member in self.in_order}
@@ -73,15 +74,15 @@ class ReplicaSet:
         self.trimming = Trimming(self)
         self._write_concerns = WriteConcerns(self)
         self.read_concerns = ReadConcerns(self)
-        self._begin(first.data if data is None else data)
+        self._begin(first)
         kernel.after_step = self.invariants.check
 
-    def _begin(self, data: Data) -> None:
+    def _begin(self, first: OplogEntry) -> None:
         primary = self.in_order[0]
         for member in self.in_order:
-            member.term = 1
+            member.term = max(1, first.term)
         primary.role = "PRIMARY"
-        entry = self.write(primary, data, ())
+        entry = first if first.index else self.write(primary, first.data, ())
         for member in self.in_order:
             member.last = member.ceiling = member.durable = member.commit = member.commit_ceiling = entry
         self.invariants.committed(primary, entry)
@@ -358,6 +359,17 @@ class ReplicaSet:
     def set_skew(self, name: str, skew_us: int) -> None:
         """Set a member's wall clock that far ahead of the simulated time."""
         self._member(name).skew_us = skew_us
+
+    def set_priority(self, name: str, priority: int) -> None:
+        """Let a member take over from primaries of lower priority; all have 1 in the beginning."""
+        member = self._member(name)
+        if priority < 1:
+            raise FaultError("members that are never primary are not modelled", next_step="give at least 1")
+
+        def prefer() -> None:
+            member.priority = priority
+
+        self.change(prefer)
 
     def _member(self, name: str) -> Member:
         member = self.members.get(name)

@@ -25,7 +25,7 @@ def rule(
             findings.add(kind, (sentence,), operations)
         return findings.conclude(kind, operations=len(history.operations))
 
-    return Checker(name=kind, guarantee=guarantee, check=check, needs_final=needs_final)
+    return Checker(name=kind, guarantee=guarantee, check=check, needs_final=needs_final, ignores_durations=True)
 
 
 def told(history: History, *functions: str) -> Iterator[Operation]:

@@ -23,17 +23,6 @@ def describe_service(service: Service) -> Plain:
     )
 
 
-def is_idle(service: Service) -> bool:
-    """Whether no member has a transaction or a cursor open, nor a collection that somebody has for himself."""
-    return not any(
-        state.claims
-        or state.exclusive
-        or state.cursors
-        or any(session.transaction is not None for session in state.sessions.values())
-        for state in service.states.values()
-    )
-
-
 def _describe_state(member: Member, service: Service) -> Plain:
     """Return what a member has in memory that is still good: nothing outlives its process, cursors alone its role."""
     state = service.states.get(member.name)
