@@ -148,7 +148,8 @@ def page(name: str, lines: list[Line]) -> str:
         f"| {line['status']} | {line['violated']:,} "
         f"| {', '.join(f'{kind} ({count:,})' for kind, count in line['anomalies'].items()) or '-'} "
         f"| {line.get('runs_with_effect', 0):,} | {line.get('executions', line.get('seeds', 0)):,} "
-        f"| {line['seconds']} |{extent_of(line)} {'yes' if as_promised(line) else 'no: ' + '; '.join(line['reasons'])} |"
+        f"| {line['seconds']} |{extent_of(line)} "
+        f"{'yes' if as_promised(line) else 'no: ' + '; '.join(line['reasons'])} |"
         for line in lines
     ]
     searched = "complete" in lines[0]
