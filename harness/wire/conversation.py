@@ -72,6 +72,7 @@ class Conversation:
                 await self._serve()
         finally:
             self._caller.close(finish=self._running in _GOES_ON)
+            self._port.served.connection_ended(self._number)
             # Says the end before what is unread can make a reset of it, as mongod does.
             with contextlib.suppress(OSError, trio.ClosedResourceError):
                 self._stream.socket.shutdown(socket.SHUT_RDWR)

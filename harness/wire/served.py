@@ -44,6 +44,10 @@ class ServedSet(Protocol):
         """Return the member's wall clock in microseconds since 1970."""
         ...
 
+    def connection_ended(self, connection: int) -> None:
+        """Take notice that nothing comes over a connection any more."""
+        ...
+
     async def request(self, member: str, command: dict[str, Any], connection: int) -> dict[str, Any]:
         """Run a command on the member, inside the kernel, and return the reply.
 

@@ -66,7 +66,8 @@ class SimulatedSet:
         self.name = REPLICA_SET_NAME
         self.members = configuration.members
         self._set = ReplicaSet(kernel, configuration)
-        self._network = Network(self._set, Dispatcher(self._set))
+        self._dispatcher = Dispatcher(self._set)
+        self._network = Network(self._set, self._dispatcher)
 
     @classmethod
     def start(cls, now_us: int, *, members: int, seed: int | None, journal_default: bool) -> Self:
@@ -117,6 +118,10 @@ class SimulatedSet:
     def wall_us(self, member: str) -> int:
         """Return the member's wall clock in microseconds since 1970."""
         return self.kernel.now_us + self._set.skew_us(self._set.members[member])
+
+    def connection_ended(self, connection: int) -> None:
+        """Forget what was known of a connection."""
+        self._dispatcher.service.fail_points.forget_client(connection)
 
     async def request(self, member: str, command: dict[str, Any], connection: int) -> dict[str, Any]:
         """Run a command on the member. Raises BrokenConnectionError where the connection ends without a reply."""

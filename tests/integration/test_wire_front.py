@@ -348,3 +348,51 @@ def test_hello_has_mongods_fields(shared, mongod):
     same = ("maxBsonObjectSize", "maxMessageSizeBytes", "maxWriteBatchSize", "logicalSessionTimeoutMinutes")
     for name in (*same, "minWireVersion", "maxWireVersion", "readOnly", "ok", "setVersion", "secondary"):
         assert told[name] == expected[name], name
+
+
+BLOCKED_MS = 300
+
+
+def blocked_finds(connection_string: str) -> dict[str, Any]:
+    """Return who was held up by a ``failCommand`` for one application's finds, and how a faulty one is refused."""
+    with (
+        MongoClient(connection_string, appname="slow") as slow,
+        MongoClient(connection_string, appname="quick") as quick,
+    ):
+        data: dict[str, Any] = {"failCommands": ["find"], "appName": "slow", "blockConnection": True}
+        order = {"configureFailPoint": "failCommand", "mode": "alwaysOn"}
+        try:
+            quick.admin.command({**order, "data": {**data, "blockTimeMS": BLOCKED_MS}})
+            held_up = (is_held_up(slow), is_held_up(quick))
+            quick.admin.command({**order, "data": {**data, "blockTimeMS": BLOCKED_MS, "errorCode": 2}})
+            began = time.monotonic()
+            code = code_of_find(slow)
+            after_block = time.monotonic() - began >= BLOCKED_MS / 1000
+            quick.admin.command({**order, "data": data})
+            refused = code_of_find(slow)
+        finally:
+            quick.admin.command({**order, "mode": "off"})
+        return {"held up": held_up, "after": (code, after_block), "refused": refused}
+
+
+def is_held_up(client: MongoClient[Any]) -> bool:
+    began = time.monotonic()
+    client.shop.orders.find_one()
+    return time.monotonic() - began >= BLOCKED_MS / 1000
+
+
+def code_of_find(client: MongoClient[Any]) -> int | None:
+    try:
+        client.shop.orders.find_one()
+    except PyMongoError as error:
+        return error.code
+    return None
+
+
+@pytest.mark.mongod
+def test_fail_points_hold_up_the_connections_of_one_application(shared, tmp_path):
+    """``blockConnection`` and ``appName`` of failCommand do on the wire front what they do on mongod."""
+    served = blocked_finds(shared.connection_string)
+    assert served["held up"] == (True, False)
+    with mongod_set(tmp_path, members=1) as connection_string:
+        assert blocked_finds(connection_string) == served

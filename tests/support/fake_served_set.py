@@ -26,6 +26,7 @@ class FakeServedSet:
         self.term = 1
         self.ran: list[str] = []
         self.ended: list[str] = []
+        self.connections_ended: list[int] = []
         self.released = Event()
 
     def reach(self, member: str) -> Reach:
@@ -45,6 +46,9 @@ class FakeServedSet:
 
     def wall_us(self, member: str) -> int:
         return self.kernel.now_us
+
+    def connection_ended(self, connection: int) -> None:
+        self.connections_ended.append(connection)
 
     async def request(self, member: str, command: dict[str, Any], connection: int) -> dict[str, Any]:
         name = next(iter(command))

@@ -186,6 +186,13 @@ def _initiate(ports: list[int]) -> None:
     members = [{"_id": number, "host": f"127.0.0.1:{port}"} for number, port in enumerate(ports)]
     settings = {"electionTimeoutMillis": 1000, "heartbeatIntervalMillis": 200}
     deadline = time.monotonic() + START_TIMEOUT_S
+    for port in ports[1:]:
+        # The set is refused while one of its members does not answer.
+        other = f"127.0.0.1:{port}"
+        with MongoClient[Any](
+            other, directConnection=True, serverSelectionTimeoutMS=int(START_TIMEOUT_S * 1000)
+        ) as one:
+            one.admin.command("ping")
     address = f"127.0.0.1:{ports[0]}"
     with MongoClient[Any](address, directConnection=True, serverSelectionTimeoutMS=int(START_TIMEOUT_S * 1000)) as one:
         one.admin.command("replSetInitiate", {"_id": "rs", "members": members, "settings": settings})

@@ -57,10 +57,12 @@ class Dispatcher:
         self._replies = Replies()
         self._ttl = TtlMonitor(self.service)
 
-    async def __call__(self, member: Member, command: dict[str, Any], connection: int) -> dict[str, Any]:  # noqa: ARG002 - a server knows its connections
+    async def __call__(self, member: Member, command: dict[str, Any], connection: int) -> dict[str, Any]:
         """Run one command, as it came over ``connection``, and return its reply."""
         name = next(iter(command), "")
         request = Request(self.service, member, command, name)
+        if "client" in command:
+            self.service.fail_points.note_client(connection, command["client"])
         gossiped = command.get("$clusterTime")
         if gossiped is not None:
             time = gossiped["clusterTime"]
@@ -71,14 +73,16 @@ class Dispatcher:
         except CommandError as error:
             _close_where_unanswered(command, error)
             return self._replies.finish(request, error_reply(error, _labels(request, known, error.code, None), None))
-        return self._replies.finish(request, await self._execute(request, known, concern))
+        return self._replies.finish(request, await self._execute(request, known, concern, connection))
 
-    async def _execute(self, request: Request, known: Command, concern: WriteConcern | None) -> dict[str, Any]:
+    async def _execute(
+        self, request: Request, known: Command, concern: WriteConcern | None, connection: int
+    ) -> dict[str, Any]:
         concern_error: dict[str, Any] | None = None
         asked_error = None
         try:
             if self.service.fail_points.any_armed:
-                asked_error = self.service.fail_points.fail_command(request)
+                asked_error = await self.service.fail_points.fail_command(request, connection)
             reply = await self._run(request, known)
         except CommandError as error:
             _close_where_unanswered(request.command, error)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from bson.int64 import Int64
+
+from harness.sim.kernel.loop import US_PER_MS
 from harness.sim.server.commands.codes import (
     DUPLICATE_KEY,
     FAIL_POINT_SET_FAILED,
+    INVALID_OPTIONS,
     MISSING_FIELD,
     failure,
 )
@@ -20,6 +24,7 @@ FAIL_COMMAND: Final = "failCommand"
 TRANSACTIONAL_WRITE: Final = "onPrimaryTransactionalWrite"
 _NAMES: Final = frozenset({FAIL_COMMAND, TRANSACTIONAL_WRITE})
 _ALWAYS: Final = -1
+_NUMBERS: Final = frozenset({int, float, Int64})
 _MESSAGE: Final = "Failing command via 'failCommand' failpoint"
 
 
@@ -38,6 +43,8 @@ class FailPoints:
     def __init__(self) -> None:
         self._armed: dict[tuple[str, str], FailPoint] = {}
         self._hits: dict[tuple[str, str], int] = {}
+        self._applications: dict[int, str] = {}
+        """Number of a connection to the application name that its ``hello`` gave."""
 
     @property
     def any_armed(self) -> bool:
@@ -102,26 +109,56 @@ class FailPoints:
             )
         return bool(data.get("closeConnection", True))
 
-    def fail_command(self, request: Request) -> dict[str, Any] | None:
+    def note_client(self, connection: int, client: Any) -> None:
+        """Take notice of the ``client`` document of a connection's first ``hello``."""
+        application = client.get("application") if type(client) is dict else None
+        if type(application) is dict and type(application.get("name")) is str:
+            self._applications[connection] = application["name"]
+
+    def forget_client(self, connection: int) -> None:
+        """Take notice of the end of a connection."""
+        self._applications.pop(connection, None)
+
+    async def fail_command(self, request: Request, connection: int) -> dict[str, Any] | None:
         """Act on a command as ``failCommand`` says; return the writeConcernError that it asks for, if any.
 
-        Raises CommandError for its ``errorCode``, MemberGone for ``closeConnection``, which gets no answer.
+        With ``blockConnection`` it comes to that ``blockTimeMS`` later. Raises CommandError for its ``errorCode``,
+        MemberGone for ``closeConnection``, which gets no answer.
         """
-        point = self._armed.get((request.member.name, FAIL_COMMAND))
-        if point is None or request.name not in point.data.get("failCommands", ()):
-            return None
-        wanted = point.data.get("namespace")
-        if wanted is not None and wanted != f"{request.database}.{request.command[request.name]}":
-            return None
-        data = self.hit(request.member.name, FAIL_COMMAND)
+        data = self._struck(request, connection)
         if data is None:
             return None
+        if data.get("blockConnection"):
+            await _block(request, data)
         if data.get("closeConnection"):
             raise MemberGone
         if "errorCode" in data:
             raise _asked_error(data)
         concern_error: dict[str, Any] | None = data.get("writeConcernError")
         return concern_error
+
+    def _struck(self, request: Request, connection: int) -> dict[str, Any] | None:
+        point = self._armed.get((request.member.name, FAIL_COMMAND))
+        if point is None or request.name not in point.data.get("failCommands", ()):
+            return None
+        wanted = point.data.get("namespace")
+        if wanted is not None and wanted != f"{request.database}.{request.command[request.name]}":
+            return None
+        application = point.data.get("appName")
+        if application is not None and application != self._applications.get(connection):
+            return None
+        return self.hit(request.member.name, FAIL_COMMAND)
+
+
+async def _block(request: Request, data: dict[str, Any]) -> None:
+    block_ms: Any = data.get("blockTimeMS")
+    if type(block_ms) not in _NUMBERS:
+        raise failure(INVALID_OPTIONS, "must specify 'blockTimeMS' when 'blockConnection' is true")
+    if block_ms < 0:
+        raise failure(INVALID_OPTIONS, "'blockTimeMS' must be non-negative")
+    until_us = request.kernel.now_us + int(block_ms) * US_PER_MS
+    while request.kernel.now_us < until_us:
+        await request.wait(until_us)
 
 
 def _asked_error(data: dict[str, Any]) -> CommandError:
