@@ -22,10 +22,12 @@ from harness.journal import (
     FinalRead,
     Invoked,
     JournalEvent,
+    OplogRead,
     PhaseStarted,
     PrimarySeen,
 )
 from harness.operation import Operation
+from harness.oplog import Oplog
 
 K = TypeVar("K", bound=Hashable)
 E = TypeVar("E", Invoked, Completed)
@@ -35,6 +37,7 @@ E = TypeVar("E", Invoked, Completed)
 class History:
     """All operations of a run in order of invocation, its final reads, faults and facts.
 
+    ``oplog`` is what the healed set's oplog told of their writes, None where it was not read.
     ``complete`` is False where the record ended before the run did (a crash, ctrl-C): final reads may be missing.
     """
 
@@ -45,6 +48,7 @@ class History:
     phases: tuple[Phase, ...] = ()
     facts: RunFacts | None = None
     complete: bool = True
+    oplog: Oplog | None = None
 
     @cached_property
     def _by_index(self) -> dict[int, Operation]:
@@ -99,6 +103,7 @@ def build_history(events: Iterable[JournalEvent], *, facts: RunFacts | None = No
     windows: dict[tuple[str, int], FaultWindow] = {}
     changes: list[PrimaryChange] = []
     phases: list[Phase] = []
+    events = tuple(events)
     for event in events:
         match event:
             case Invoked():
@@ -129,6 +134,7 @@ def build_history(events: Iterable[JournalEvent], *, facts: RunFacts | None = No
         phases=tuple(phases),
         facts=facts,
         complete=complete,
+        oplog=next((event.oplog for event in events if isinstance(event, OplogRead)), None),
     )
 
 

@@ -22,6 +22,7 @@ import msgspec
 from harness.errors import HistoryError, StoreError
 from harness.facts import Effect, Phase, PrimaryChange
 from harness.operation import DatabaseCall, Failure, Outcome, Status
+from harness.oplog import Oplog
 
 COMPRESSED_SUFFIX = ".gz"
 _COMPRESSION_LEVEL = 6
@@ -56,6 +57,12 @@ class FinalRead(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", ta
 
     name: str
     value: Any
+
+
+class OplogRead(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="oplog"):
+    """What the healed set's oplog told of the run's writes."""
+
+    oplog: Oplog
 
 
 class FaultStarted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="fault"):
@@ -96,7 +103,9 @@ class JournalEnd(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", t
     digest: str
 
 
-JournalEvent = Invoked | Completed | FinalRead | FaultStarted | FaultHealed | PrimarySeen | PhaseStarted | JournalEnd
+JournalEvent = (
+    Invoked | Completed | FinalRead | OplogRead | FaultStarted | FaultHealed | PrimarySeen | PhaseStarted | JournalEnd
+)
 
 
 def to_plain(value: Any) -> Any:

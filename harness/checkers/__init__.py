@@ -18,6 +18,7 @@ from harness.checkers.kinds import ANOMALY_KINDS
 from harness.checkers.linearizability import entries_of, linearizable
 from harness.checkers.model import ILLEGAL, UNKNOWN, Entry, Model, Step
 from harness.checkers.models import register, versioned_document
+from harness.checkers.resolution import Resolved, resolve
 from harness.checkers.search import verify_linearization
 from harness.checkers.updates import Update, lost_updates
 from harness.checkers.versions import versions
@@ -29,6 +30,7 @@ __all__ = [
     "UNKNOWN",
     "Entry",
     "Model",
+    "Resolved",
     "Stamped",
     "Step",
     "Transfer",
@@ -41,6 +43,7 @@ __all__ = [
     "lost_updates",
     "register",
     "rejected_yet_applied",
+    "resolve",
     "run_checkers",
     "single_claim",
     "unexpected_errors",

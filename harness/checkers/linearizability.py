@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.checkers import story
 from harness.checkers.findings import Findings
 from harness.checkers.frozen import freeze
 from harness.checkers.model import ILLEGAL, UNKNOWN, Entry, Model, Step, Witness
+from harness.checkers.resolution import took_effect
 from harness.checkers.search import search, verify_linearization
 from harness.checkers.shrink import shrink
 from harness.clock import FOREVER_NS
@@ -51,26 +52,30 @@ def entries_of(
     history: History,
     step: Callable[[Operation], Step | None],
     key: Callable[[Operation], Hashable] = lambda _: None,
+    survivors: Container[int] = (),
 ) -> dict[Hashable, list[Entry]]:
-    """Return the entries of each key: operations that failed are left out, those of unknown outcome are optional."""
+    """Return the entries of each key: operations that failed are left out, those of unknown outcome are optional.
+
+    ``survivors`` are indexes of those whose effect is known from elsewhere: it is required, any time after their start.
+    """
     groups: defaultdict[Hashable, list[Entry]] = defaultdict(list)
     for operation in history.operations:
         if operation.status == "fail":
             continue
         taken = step(operation)
         if taken is not None:
-            groups[freeze(key(operation))].append(_entry(operation, taken))
+            groups[freeze(key(operation))].append(_entry(operation, taken, survived=operation.index in survivors))
     return dict(groups)
 
 
-def _entry(operation: Operation, step: Step) -> Entry:
-    required = operation.status == "ok"
+def _entry(operation: Operation, step: Step, *, survived: bool) -> Entry:
+    known = operation.status == "ok"
     return Entry(
         index=operation.index,
         start_ns=operation.start_ns,
-        end_ns=operation.end_ns if required else FOREVER_NS,
-        step=Step(step.kind, freeze(step.value), freeze(step.result) if required else UNKNOWN),
-        required=required,
+        end_ns=operation.end_ns if known else FOREVER_NS,
+        step=Step(step.kind, freeze(step.value), freeze(step.result) if known else UNKNOWN),
+        required=known or survived,
     )
 
 
@@ -108,20 +113,21 @@ def linearizable(
 
     def check(history: History) -> Verdict:
         findings, tally = Findings(history, guarantee), _Tally()
-        for value, entries in entries_of(history, step, key).items():
+        survivors = {} if history.oplog is None else took_effect(history)
+        for value, entries in entries_of(history, step, key, survivors).items():
             start = model.initial if initial is None else freeze(initial(value))
             subject = _Subject(key=value, entries=entries, model=model, initial=start)
             tally.operations += len(entries)
             tally.required += sum(entry.required for entry in entries)
             witness = _decide(subject, budget_steps, tally)
             if witness is not None:
-                _report(witness, value, findings)
+                _report(witness, value, findings, survivors)
         return findings.conclude(
             name,
             operations=tally.operations,
             steps=tally.steps,
             unknown=_unknown(tally),
-            certificate={"model": model.name, "orders": tally.orders},
+            certificate={"model": model.name, "orders": tally.orders, **_resolved(survivors)},
             model_broken="linearizability",
         )
 
@@ -137,11 +143,12 @@ def _unknown(tally: _Tally) -> str:
 def _decide(subject: _Subject, budget: int, tally: _Tally) -> Witness | None:
     """Note the order or what stayed open in ``tally``; return the witness where there is no order."""
     entries, model = subject.entries, subject.model
-    decision = model.decide(entries, subject.initial) if model.decide else None
+    decision = model.decide([_as_told(entry) for entry in entries], subject.initial) if model.decide else None
     if decision is not None and decision.witness is not None:
         return decision.witness
-    if decision is not None:
-        _certify(subject, decision.order, tally)
+    order = None if decision is None else _with_survivors(subject, decision.order)
+    if order is not None:
+        _certify(subject, order, tally)
         return None
     result = search(entries, model, subject.initial, budget - tally.steps)
     tally.steps += result.steps
@@ -155,6 +162,25 @@ def _decide(subject: _Subject, budget: int, tally: _Tally) -> Witness | None:
             f"{len(entries)} operations; the longest order that fitted had {len(result.longest)}"
         )
     return None
+
+
+def _as_told(entry: Entry) -> Entry:
+    """Return the entry without what the oplog says of it: what is broken without that is broken with it."""
+    return replace(entry, required=False) if entry.step.result is UNKNOWN else entry
+
+
+def _with_survivors(subject: _Subject, order: Sequence[Entry]) -> Sequence[Entry] | None:
+    """Return the order with the entries that the oplog shows to have taken effect; None where they do not fit its end.
+
+    They took effect at any time after their start, so that the end is as good a place as any.
+    """
+    placed = {entry.index for entry in order}
+    missing = [entry for entry in subject.entries if entry.required and entry.index not in placed]
+    if not missing:
+        return order
+    extended = [*order, *sorted(missing, key=lambda entry: (entry.start_ns, entry.index))]
+    indexes = [entry.index for entry in extended]
+    return None if verify_linearization(subject.entries, indexes, subject.model, subject.initial) else extended
 
 
 def _certify(subject: _Subject, order: Sequence[Entry], tally: _Tally) -> None:
@@ -211,13 +237,19 @@ def _cannot_follow(entry: Entry, model: Model, state: Any) -> str:
     return f"Operation {entry.index} could come next, but then what must follow it does not fit."
 
 
-def _report(witness: Witness, key: Any, findings: Findings) -> None:
+def _resolved(survivors: Mapping[int, str]) -> dict[str, Any]:
+    """Return, for the certificate, which operations of unknown outcome were taken to have had their effect, and why."""
+    return {"resolved": {str(index): reason for index, reason in survivors.items()}} if survivors else {}
+
+
+def _report(witness: Witness, key: Any, findings: Findings, survivors: Mapping[int, str]) -> None:
     operations = [findings.history.operation(entry.index) for entry in witness.entries]
 
     def tell() -> tuple[str, ...]:
         shown = sorted(operations[:_OPERATIONS_SHOWN], key=lambda operation: operation.start_ns)
         return (
             *(f"Operation {operation.index}: {story.interval(operation)}." for operation in shown),
+            *(f"Operation {o.index} took effect: {survivors[o.index]}." for o in shown if o.index in survivors),
             *witness.story,
             *(f"Operation {o.index} began {story.moment(findings.history, o.start_ns)}." for o in shown[-1:]),
             *(() if key is None else (f"All of this is about {story.short(key)}.",)),

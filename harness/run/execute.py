@@ -5,17 +5,20 @@ Whatever ends a run, what was recorded so far is kept, every client is gone and 
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import trio
 
 from harness import store
+from harness.backends.driver import oplog_end, read_oplog
 from harness.clock import NANOSECONDS_PER_SECOND, RunClock
-from harness.errors import HarnessError, HistoryError, first_harness_error
+from harness.errors import BackendError, HarnessError, HistoryError, first_harness_error
 from harness.facts import Phase, RunFacts, RunStatus
 from harness.faults.nemesis import run_nemesis
 from harness.faults.schedule import as_plain, draw_schedule
@@ -23,7 +26,7 @@ from harness.history import build_history
 from harness.interfaces.backend import Backend
 from harness.interfaces.fault import Fault, FaultContext
 from harness.interfaces.link import Link
-from harness.journal import FinalRead, JournalWriter, PhaseStarted, PrimarySeen, read_journal
+from harness.journal import FinalRead, JournalWriter, OplogRead, PhaseStarted, PrimarySeen, read_journal
 from harness.run.group import Group, GroupCounts, GroupSpec, LocalGroup
 from harness.run.group_process import ProcessGroup
 from harness.run.judge import judge_run
@@ -34,6 +37,8 @@ from harness.run.proof import ProofPlan
 from harness.run.scenario_calls import Site, run_final_reads, run_setup
 from harness.scenario.load import LoadedScenario
 from harness.seed import stream
+
+T = TypeVar("T")
 
 GRACE_S = 8.0
 """How long operations that are under way at the end of the load may take before they are cancelled."""
@@ -140,6 +145,7 @@ class _Run:
     async def _phases(self) -> None:
         self._enter("setup")
         await run_setup(self._site())
+        began = await self._ask_oplog(oplog_end)
         try:
             await self._load()
             self._enter("quiet")
@@ -149,6 +155,7 @@ class _Run:
             if not self.interruption.asked:
                 self._enter("final")
                 await self._final_reads()
+                await self._read_oplog(began)
             self._enter("end")
         finally:
             await self._clean_up()
@@ -286,6 +293,23 @@ class _Run:
         values = await run_final_reads(self._site())
         for name, value in values.items():
             self.journal.append(FinalRead(name=name, value=value))
+
+    async def _read_oplog(self, began: tuple[int, int] | None) -> None:
+        if began is None:
+            return
+        oplog = await self._ask_oplog(functools.partial(read_oplog, database=self.database, after=began))
+        if oplog is not None:
+            self.journal.append(OplogRead(oplog=oplog))
+
+    async def _ask_oplog(self, ask: Callable[..., T]) -> T | None:
+        """Ask the oplog; None where it does not tell. It is evidence beside the record, and no run fails without it."""
+        name = f"{self.facts.run}-oplog"
+        bound = functools.partial(ask, self.backend.observer_connection(), application_name=name)
+        try:
+            return await trio.to_thread.run_sync(bound)
+        except BackendError as error:
+            self.log.write("the oplog was not read", error=error.message)
+            return None
 
     async def _clean_up(self) -> None:
         with trio.move_on_after(CLEAN_UP_TIMEOUT_S, shield=True):

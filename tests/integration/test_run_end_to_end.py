@@ -15,6 +15,7 @@ import pytest
 from components import missing
 
 from harness import store
+from harness.checkers.resolution import resolve
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -322,6 +323,26 @@ def test_a_fault_takes_effect_and_majority_writes_survive_it(
         assert after[0].process == died[0].process + 5
     if effective == "split-clients":
         assert {operation.group for operation in history.operations} == {0, 1}
+
+
+def test_the_oplog_tells_what_became_of_unanswered_writes(tmp_path: Path) -> None:
+    """Of inserts that timed out the oplog of the healed set says which survived, and the final read agrees."""
+    path = scenario_file(tmp_path)
+    words = ("--fault", "partition-primary", "--setting", "w=3,wtimeoutMS=500", "--duration", 8)
+    harness("run", path, *words, directory=tmp_path)
+    history = store.load_history(the_run(tmp_path))
+    assert history.oplog is not None
+    assert history.oplog.covers_run
+    fates = {each.operation: each.fate for each in resolve(history)}
+    assert "survived" in fates.values()
+    assert set(fates.values()) <= {"survived", "gone"}
+    tokens = set(history.final["tokens"])
+    for index, fate in fates.items():
+        assert (history.operation(index).arguments["token"] in tokens) == (fate == "survived")
+    survivors = {(write.session, write.number) for write in history.oplog.writes}
+    acknowledged = [operation for operation in history.of("insert") if operation.status == "ok"]
+    requests = [operation.attempts[-1].request for operation in acknowledged]
+    assert {(request["lsid"], request["txnNumber"]) for request in requests} <= survivors
 
 
 @pytest.mark.toxiproxy

@@ -18,6 +18,7 @@ from harness.explore.program import Workload, WorkloadItem
 from harness.facts import FaultWindow, Phase, PrimaryChange, RunFacts
 from harness.history import History
 from harness.operation import Operation
+from harness.oplog import Oplog
 from harness.run.client import check_call
 from harness.run.simulated.cell import START_US, SimulatedCell
 from harness.run.simulated.client import ClientProcess, run_own_function
@@ -31,6 +32,7 @@ from harness.sim.server.commands.dispatch import Dispatcher
 from harness.sim.server.network import Network
 from harness.sim.server.records import OplogEntry
 from harness.sim.server.replica_set import ReplicaSet
+from harness.sim.server.surviving import surviving_writes
 
 STEPS_LIMIT = 2_000_000
 """Steps of a run; a load of some thousand operations takes a tenth of that."""
@@ -163,6 +165,7 @@ class _Run:
             DefaultStrategy(), start_us=prepared.until_us, steps_limit=STEPS_LIMIT, keep_events=keep_events
         )
         self.replica_set = ReplicaSet(kernel, cell.configuration, prepared.log)
+        self.began_at = self.replica_set.in_order[0].last
         dispatcher = Dispatcher(self.replica_set)
         self.service = dispatcher.service
         self.service.numbers_given = prepared.numbers_given
@@ -282,7 +285,13 @@ class _Run:
             primary_changes=tuple(self.primaries),
             phases=tuple(self.phases),
             facts=self.facts,
+            oplog=self._oplog() if any(operation.status == "info" for operation in self.operations) else None,
         )
+
+    def _oplog(self) -> Oplog | None:
+        """Return what survived of the writes; asked for only where an outcome is unknown, since it takes time."""
+        primary = self.replica_set.primary
+        return None if primary is None else surviving_writes(primary.last, self.began_at)
 
     def _arm_crash(self, task: str) -> int | None:
         for client in self.clients:

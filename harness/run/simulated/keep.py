@@ -19,6 +19,7 @@ from harness.journal import (
     Invoked,
     JournalEvent,
     JournalWriter,
+    OplogRead,
     PhaseStarted,
     PrimarySeen,
 )
@@ -124,6 +125,8 @@ def _operation_events(operations: Iterable[Operation]) -> Iterator[JournalEvent]
 def _final_events(history: History) -> Iterator[JournalEvent]:
     for name, value in history.final.items():
         yield FinalRead(name=name, value=value)
+    if history.oplog is not None:
+        yield OplogRead(oplog=history.oplog)
 
 
 def _fault_events(history: History) -> Iterator[JournalEvent]:
