@@ -287,7 +287,7 @@ def test_five_members_start_and_stop_without_a_trace(mongod, tmp_path):
 
 
 OWNER = """
-import sys, trio
+import signal, sys, trio
 from pathlib import Path
 from local_sets import open_direct
 from harness.backends.local.backend import LocalBackend
@@ -300,6 +300,8 @@ async def main():
     print(*(state.process_id for state in await backend.observe()), flush=True)
     await trio.sleep_forever()
 
+# A shell that starts jobs in the background lets them ignore it, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 trio.run(main)
 """
 
@@ -311,11 +313,14 @@ def test_no_member_outlives_its_owner(mongod, tmp_path, number):
     command = [sys.executable, "-c", OWNER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as owner:
         assert owner.stdout is not None
-        processes = [int(text) for text in owner.stdout.readline().split()]
-        assert len(processes) == 3
-        assert all(map(is_alive, processes))
-        owner.send_signal(number)
-        owner.wait()
+        try:
+            processes = [int(text) for text in owner.stdout.readline().split()]
+            assert len(processes) == 3
+            assert all(map(is_alive, processes))
+            owner.send_signal(number)
+            owner.wait(GONE_TIMEOUT_S)
+        finally:
+            owner.kill()
     deadline = time.monotonic() + GONE_TIMEOUT_S
     while (any(map(is_alive, processes)) or list(tmp_path.iterdir())) and time.monotonic() < deadline:
         time.sleep(0.01)
