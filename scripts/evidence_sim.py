@@ -3,6 +3,7 @@
     python scripts/evidence_sim.py zoo      every known bug, shrunk from three runs, against its optimum
     python scripts/evidence_sim.py concerns what shows at each pair of read and write concern, over 300 seeds a cell
     python scripts/evidence_sim.py mutants  every wrong server over 500 seeds, against the right one over the same
+    python scripts/evidence_sim.py digests  10,000 seeds in two processes with different hash seeds
 
 Each case is one line of docs/evidence/NAME.jsonl; a case that is there already is not run again (--anew starts over).
 docs/evidence/NAME.md is written from these lines.
@@ -39,6 +40,11 @@ MUTANTS_TOLD = (
     "where a seed of its cell shows the anomaly that the defect causes, to a check that knows nothing of the defect; "
     "the set's own invariants are off. The same seeds on the right server must show nothing. "
     "(`noop_majority_acknowledgement` is a defect of mongod 6.0.5, and on by default; its right server is one without.)"
+)
+DIGEST_CELLS, DIGEST_SEEDS = 40, 250
+DIGESTS_TOLD = (
+    "A digest is made of every step of a run: choices, times, results. Each seed is run twice, in processes of their own "
+    "with different hash seeds, and the digests are compared."
 )
 CONCERN_SEEDS = 300
 RARE_SEEDS = 3000
@@ -295,6 +301,62 @@ def concerns_told(line: Line) -> str:
     return ", ".join(f"{kind} {count}" for kind, count in line["found"].items()) or "nothing"
 
 
+def digest_cases() -> Mapping[str, Callable[[], Line]]:
+    """Return every fourth declared cell, forty in all: scenarios, variants, settings and faults are all among them."""
+    from evidence_cells import declared_cells
+
+    from harness.explore.audit import audit
+    from harness.run.simulated.cell import SimulatedCell
+    from harness.run.simulated.seeds import SeedRunner
+
+    def run(cell: SimulatedCell) -> Line:
+        began = time.monotonic()
+        runner = SeedRunner(cell=cell)
+        digests = {seed: runner.judge(seed).digest for seed in range(DIGEST_SEEDS)}
+        outcome = audit(runner.sampling(), digests)
+        return {
+            "seeds": outcome.audited,
+            "differences": [difference.describe() for difference in outcome.differences],
+            "seconds": round(time.monotonic() - began, 1),
+        }
+
+    cells = [cell for cell, _ in declared_cells()][::4][:DIGEST_CELLS]
+    return {cell.name.label(): lambda cell=cell: run(cell) for cell in cells}  # type: ignore[misc]
+
+
+def digests_promised(lines: list[Line]) -> bool:
+    """Whether every seed has one digest."""
+    return not any(line["differences"] for line in lines)
+
+
+def digests_page(lines: list[Line]) -> str:
+    """Return the kept lines as a Markdown page."""
+    seeds = sum(line["seeds"] for line in lines)
+    equal = sum(line["seeds"] for line in lines if not line["differences"])
+    dates = sorted({line["date"] for line in lines})
+    return "\n".join(
+        (
+            "# Evidence: determinism",
+            "",
+            f"`make evidence-digests`, {dates[0]} to {dates[-1]}: {equal:,} of {seeds:,} seeds have one digest, in "
+            f"{len(lines)} cells. {DIGESTS_TOLD}",
+            "",
+            "| cell | seeds | differences | s |",
+            "| --- | --- | --- | --- |",
+            *(
+                f"| {line['cell']} | {line['seeds']} | {'; '.join(line['differences']) or 'none'} | {line['seconds']} |"
+                for line in lines
+            ),
+            "",
+        )
+    )
+
+
+def digests_told(line: Line) -> str:
+    """Return what is printed of a line."""
+    return f"{line['seeds']} seeds, {len(line['differences'])} differ, {line['seconds']} s"
+
+
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "zoo": Kind(
@@ -312,6 +374,14 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             told=concerns_told,
             promised=concerns_promised,
             page=concerns_page,
+        ),
+        "digests": Kind(
+            help="10,000 seeds in two processes with different hash seeds",
+            cases=digest_cases,
+            key="cell",
+            told=digests_told,
+            promised=digests_promised,
+            page=digests_page,
         ),
         "mutants": Kind(
             help="every wrong server over 500 seeds, against the right one over the same",
