@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Test processes; two fit the machine that the time limits were set for.
 JOBS ?= 2
 
-.PHONY: help setup demo test lint acceptance evidence-matrix evidence-ten-of-ten evidence-mutants evidence-zoo evidence-concerns evidence-checkers bench bench-checkers lock clean
+.PHONY: help setup demo test lint acceptance evidence-matrix evidence-ten-of-ten evidence-mutants evidence-zoo evidence-cells-sim evidence-cells-search evidence-digests evidence-concerns bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,12 +53,6 @@ evidence-digests: setup ## run 10,000 seeds in two processes with different hash
 
 evidence-concerns: setup ## show what each pair of read and write concern lets happen (about 15 minutes, resumable)
 	$(BIN)/python scripts/evidence_sim.py concerns
-
-evidence-checkers: setup ## hold every checker against brute force on 50,000 histories a case (resumable)
-	$(BIN)/python scripts/evidence_checkers.py
-
-bench-checkers: setup ## measure the checkers against Porcupine on the same histories (needs Go for the peer)
-	$(BIN)/python -m benchmarks checkers
 
 bench: setup ## measure, print ours / peer / ratio, and write benchmarks/out/*.json
 	$(BIN)/python -m benchmarks

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("ready", "driver_throughput", "links", "run_cost", "kernel", "simulator", "exhaustive")
+NAMES = ("ready", "driver_throughput", "links", "run_cost", "kernel", "simulator", "exhaustive", "exchange")
 OUT = Path(__file__).with_name("out")
 
 

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from harness.clock import FOREVER_NS
+from harness.clock import FOREVER_NS, NANOSECONDS_PER_MILLISECOND
 from harness.errors import HistoryError
 from harness.facts import FaultWindow, Phase, PrimaryChange, RunFacts
 from harness.journal import (
@@ -28,6 +28,9 @@ from harness.journal import (
 )
 from harness.operation import Operation
 from harness.oplog import Oplog
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 K = TypeVar("K", bound=Hashable)
 E = TypeVar("E", Invoked, Completed)
@@ -82,9 +85,74 @@ class History:
             groups[key(operation)].append(operation)
         return {name: tuple(group) for name, group in groups.items()}
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return the operations as a pandas frame, a row each in order of invocation, named by their ``index``.
+
+        Columns: process, client, group, function, key and value (the arguments with these names, else None), arguments
+        (all of them), start_ns, returned_ns (missing where it never returned), latency_ms, status, outcome, result,
+        error (class name, or empty), node, and faults (the windows that it overlaps, joined with ``+``, or empty).
+        """
+        import pandas as pd
+
+        columns = zip(*map(self._row, self.operations), strict=True) if self.operations else [()] * len(_FRAME_COLUMNS)
+        index = pd.Index([operation.index for operation in self.operations], name="index", dtype="int64")
+        # Each column by itself, with its type: inference would make floats of whole numbers beside None.
+        return pd.DataFrame(
+            {
+                name: pd.Series(list(column), dtype=kind, index=index)
+                for (name, kind), column in zip(_FRAME_COLUMNS.items(), columns, strict=True)
+            }
+        )
+
+    def _row(self, operation: Operation) -> tuple[Any, ...]:
+        returned_ns = operation.returned_ns
+        return (
+            operation.process,
+            operation.client,
+            operation.group,
+            operation.function,
+            operation.arguments.get("key"),
+            operation.arguments.get("value"),
+            operation.arguments,
+            operation.start_ns,
+            returned_ns,
+            None if returned_ns is None else (returned_ns - operation.start_ns) / NANOSECONDS_PER_MILLISECOND,
+            operation.status,
+            operation.outcome,
+            operation.result,
+            operation.error.types[0] if operation.error else "",
+            operation.node,
+            "+".join(dict.fromkeys(w.fault for w in self.fault_windows if _overlaps(w, operation))),
+        )
+
     def overlapping(self, start_ns: int, end_ns: int) -> tuple[Operation, ...]:
         """Return the operations that were under way at some time between the two (closed interval)."""
         return tuple(o for o in self.operations if o.start_ns <= end_ns and _returned(o) >= start_ns)
+
+
+_FRAME_COLUMNS: Final = {
+    "process": "int64",
+    "client": "int64",
+    "group": "int64",
+    "function": "object",
+    "key": "object",
+    "value": "object",
+    "arguments": "object",
+    "start_ns": "int64",
+    "returned_ns": "Int64",
+    "latency_ms": "float64",
+    "status": "object",
+    "outcome": "object",
+    "result": "object",
+    "error": "object",
+    "node": "object",
+    "faults": "object",
+}
+
+
+def _overlaps(window: FaultWindow, operation: Operation) -> bool:
+    ended_before = window.end_ns is not None and window.end_ns < operation.start_ns
+    return not ended_before and window.start_ns <= _returned(operation)
 
 
 def _returned(operation: Operation) -> int:

@@ -35,6 +35,8 @@ REPORT = "index.html"
 SUMMARY = "summary.md"
 JUNIT = "junit.xml"
 SCENARIOS = "scenarios"
+SHRUNK = "-shrunk"
+"""Ends the id of a run that was shrunk from the one whose id comes before it."""
 
 T = TypeVar("T")
 
@@ -143,7 +145,7 @@ def load_history(directory: Path) -> History:
     journal that was truncated after it was closed, or edited; StoreError for missing files.
     """
     facts = read_facts(directory)
-    with _collector_paused():
+    with collector_paused():
         operations = read_journal(find_journal(directory, HISTORY))
         faults = read_journal(find_journal(directory, FAULTS))
         complete = facts.status == "complete" and operations.closed and faults.closed
@@ -151,7 +153,8 @@ def load_history(directory: Path) -> History:
 
 
 @contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
+    """Keep the garbage collector away from what is read inside."""
     # A history is hundreds of thousands of records without a cycle among them: traversing them again and again while
     # they are read takes most of the time, and finds nothing.
     was_enabled = gc.isenabled()

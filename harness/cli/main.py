@@ -16,6 +16,7 @@ import cyclopts
 from rich.console import Console
 
 import harness
+from harness.cli.check_command import check
 from harness.cli.doctor_command import doctor
 from harness.cli.explore_command import explore
 from harness.cli.fuzz_command import fuzz
@@ -25,7 +26,7 @@ from harness.cli.run_command import run
 from harness.cli.scenario_commands import new, scenarios
 from harness.cli.serve_command import serve
 from harness.cli.shrink_command import shrink
-from harness.cli.stored_commands import check, clean, report, runs
+from harness.cli.stored_commands import clean, report, runs
 from harness.errors import HarnessError, UsageError, first_harness_error
 from harness.faults.catalogue import FAULT_NAMES
 from harness.settings import KEYS

@@ -15,7 +15,7 @@ from harness.errors import UsageError
 from harness.wire.control import QUIT, obey
 from harness.wire.pump import Clock
 from harness.wire.server import Front, ports_from, serving
-from harness.wire.simulated_set import SimulatedSet
+from harness.wire.simulated_set import OPLOG_ENTRIES, SimulatedSet
 
 _STDIN: Final = 0
 _READ_BYTES: Final = 4096
@@ -38,6 +38,13 @@ def serve(
     journal_default: Annotated[
         Literal["true", "false"], Parameter(help="Whether majority writes wait for the journal.")
     ] = "true",
+    oplog_entries: Annotated[
+        int,
+        Parameter(
+            validator=validators.Number(gte=1),
+            help="Oplog entries that are kept: a change stream cannot resume from before them.",
+        ),
+    ] = OPLOG_ENTRIES,
 ) -> int:
     """Serve a simulated replica set on loopback, to PyMongo or any other driver, in real time.
 
@@ -50,13 +57,15 @@ def serve(
 
         harness serve --members 5 --port 0 --seed 7
     """
-    trio.run(_serve, members, port, seed, journal_default == "true")
+    trio.run(_serve, members, port, seed, journal_default == "true", oplog_entries)
     return 0
 
 
-async def _serve(members: int, port: int, seed: int | None, journal_default: bool) -> None:
+async def _serve(members: int, port: int, seed: int | None, journal_default: bool, oplog_entries: int) -> None:
     clock = Clock()
-    served = SimulatedSet.start(clock.now_us(), members=members, seed=seed, journal_default=journal_default)
+    served = SimulatedSet.start(
+        clock.now_us(), members=members, seed=seed, journal_default=journal_default, oplog_entries=oplog_entries
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(_end_on_signal, nursery.cancel_scope)
         async with serving(served, served.kernel, clock, ports_from(port, members)) as front:

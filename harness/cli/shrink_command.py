@@ -11,8 +11,10 @@ from rich.text import Text
 
 from harness import store
 from harness.cli.output import show_explanation
+from harness.cli.stored_commands import campaign_of
 from harness.explore.explain import explain
 from harness.explore.shrink import DEFAULT_BUDGET, ShrinkResult
+from harness.report.write import write_report
 from harness.run.simulated.program import program_source
 from harness.run.simulated.shrinking import shrink_stored
 
@@ -27,7 +29,8 @@ def shrink(
 ) -> int:
     """Find the smallest workload and schedule that still show a finding, and explain it.
 
-    What comes out is kept as a run of its own, with the suffix -shrunk; `harness prove` takes it to real servers.
+    What comes out is kept as a run of its own, with the suffix -shrunk, and drawn in the report of its campaign;
+    `harness prove` takes it to real servers.
 
     For example:
 
@@ -50,4 +53,7 @@ def shrink(
         program_source=program_source(shrunk.program),
     )
     show_explanation(shrunk, explanation, console)
+    campaign = campaign_of(shrunk.directory)
+    if (campaign / store.CELLS).exists():
+        console.print(Text(f"report: {write_report(campaign)}"), soft_wrap=True)
     return 1

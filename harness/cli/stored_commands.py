@@ -1,4 +1,4 @@
-"""Commands on what is stored: ``check``, ``report``, ``runs``, ``clean``. None of them needs a server."""
+"""Commands on what is stored: ``report``, ``runs``, ``clean``. None of them needs a server."""
 
 from __future__ import annotations
 
@@ -7,44 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
 from harness import store
 from harness.backends.local.directories import remove_stale
 from harness.errors import HarnessError
 from harness.journal import ENCODER
-from harness.report.summary import verdict_table
 from harness.report.write import write_report
-from harness.run.judge import exit_code
-from harness.run.rejudge import rejudge
 
 RunsOption = Annotated[Path, Parameter(help="The store.")]
 JsonOption = Annotated[bool, Parameter(negative="", help="Print data as JSON lines to standard output.")]
-
-
-def check(
-    run: Annotated[str, Parameter(help="A run or campaign: its path, its id, or `latest`.")],
-    /,
-    *,
-    runs: RunsOption = Path("runs"),
-    expect: Annotated[bool, Parameter(negative="", help="Judge against the declared verdicts.")] = False,
-    json: JsonOption = False,
-) -> int:
-    """Judge a stored run or campaign again, from its files alone, and write its verdicts anew.
-
-    For example:
-
-        harness check latest
-
-        harness check runs/20261124-120000-1a2b
-    """
-    console = Console(stderr=True)
-    results = rejudge(store.find(runs, run), lambda text: console.print(text, highlight=False, soft_wrap=True))
-    console.print(verdict_table(results), highlight=False, markup=False, soft_wrap=True)
-    if json:
-        for result in results:
-            sys.stdout.write(ENCODER.encode(result).decode() + "\n")
-    return exit_code(results, against_expected=expect)
 
 
 def report(

@@ -67,6 +67,15 @@ class Diagram:
     bands: tuple[Band, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A line of the picture: a message, a mark, the beginning of a fault, or with ``ends`` its end."""
+
+    time_us: int
+    shows: Arrow | Mark | Band
+    ends: bool = False
+
+
 def diagram_of(history: History) -> Diagram:
     """Return the message diagram of a history."""
     clients = sorted({operation.client for operation in history.operations})
@@ -138,25 +147,44 @@ def _marks(operation: Operation) -> Iterator[Mark]:
         yield Mark(participant=name, time_us=operation.returned_ns // 1000, label=ending)
 
 
+def rows_of(diagram: Diagram) -> tuple[Row, ...]:
+    """Return what the picture shows from top to bottom.
+
+    At one time answers come first, then what happens at a participant, then requests.
+    """
+    clients = frozenset(participant.name for participant in diagram.participants if participant.kind == "client")
+    rows = [(1, Row(time_us=mark.time_us, shows=mark)) for mark in diagram.marks]
+    rows += [(2 if arrow.source in clients else 0, Row(time_us=arrow.time_us, shows=arrow)) for arrow in diagram.arrows]
+    for band in diagram.bands:
+        rows.append((1, Row(time_us=band.start_us, shows=band)))
+        if band.end_us is not None:
+            rows.append((1, Row(time_us=band.end_us, shows=band, ends=True)))
+    return tuple(row for _, row in sorted(rows, key=lambda item: (item[1].time_us, item[0])))
+
+
 def render_diagram(diagram: Diagram) -> str:
     """Return the diagram as text, a line for each message and mark, time in milliseconds on the left."""
     names = [participant.name for participant in diagram.participants]
     places = {name: number * _LANE + _LANE // 2 for number, name in enumerate(names)}
-    clients = frozenset(participant.name for participant in diagram.participants if participant.kind == "client")
-    # At one time answers come first, then what happens at a participant, then requests.
-    rows = [(mark.time_us, 1, _mark_line(mark, places)) for mark in diagram.marks]
-    rows += [
-        (arrow.time_us, 2 if arrow.source in clients else 0, _arrow_line(arrow, places)) for arrow in diagram.arrows
-    ]
-    for band in diagram.bands:
-        where = f" at {', '.join(band.participants)}" if band.participants else ""
-        rows.append((band.start_us, 1, f"=== {band.label} begins{where} ".ljust(len(names) * _LANE, "=")))
-        if band.end_us is not None:
-            rows.append((band.end_us, 1, f"=== {band.label} is healed ".ljust(len(names) * _LANE, "=")))
-    rows.sort(key=lambda row: row[:2])
     head = " " * _TIME + "".join(name.center(_LANE) for name in names).rstrip()
-    lines = [f"{time_us / 1000:>9.3f}   {line}".rstrip() for time_us, _, line in rows]
+    lines = [f"{row.time_us / 1000:>9.3f}   {_line(row, places)}".rstrip() for row in rows_of(diagram)]
     return "\n".join([head, *lines])
+
+
+def _line(row: Row, places: dict[str, int]) -> str:
+    match row.shows:
+        case Arrow():
+            return _arrow_line(row.shows, places)
+        case Mark():
+            return _mark_line(row.shows, places)
+        case Band():
+            return f"=== {band_words(row.shows, ends=row.ends)} ".ljust(len(places) * _LANE, "=")
+
+
+def band_words(band: Band, *, ends: bool) -> str:
+    """Return in words that a fault begins, and where, or that it is healed."""
+    where = f" at {', '.join(band.participants)}" if band.participants else ""
+    return f"{band.label} is healed" if ends else f"{band.label} begins{where}"
 
 
 def _lanes(places: dict[str, int]) -> list[str]:

@@ -18,6 +18,7 @@ from harness.explore.profile import CountingStrategy, Profile, mean_profile
 from harness.explore.program import Execution, Program, Workload, WorkloadItem
 from harness.explore.replay import ReplayStrategy
 from harness.explore.strategies import FAULT, make_strategy
+from harness.scenario.record import Call
 from harness.sim.kernel import DefaultStrategy, Deviation, Site
 from harness.sim.kernel.choices import RUN, TIME, Label
 
@@ -30,6 +31,8 @@ _SAMPLES: Final = 24
 _SEARCH_SHARE: Final = 12
 """A search on the way may cost this part of the budget that is left."""
 _FINAL_SHARE: Final = 3
+_SINGLE_EXECUTIONS: Final = 40
+"""What the search for a single deviation of a single operation may cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,7 @@ def shrink(
         )
     shrinker.reduce_by_replay()
     shrinker.reduce_by_search()
+    shrinker.try_single_operations(workload)
     return shrinker.finish()
 
 
@@ -122,6 +126,9 @@ class _Shrinker:
         return execution if execution.shows(self.anomaly) else None
 
     def _sample(self, workload: Workload) -> Execution | None:
+        if len(workload) == 1:
+            # Its schedules are few: a search executes them all for less.
+            return None
         counting = CountingStrategy(DefaultStrategy())
         self.executions += 1
         self.program.execute(workload, counting)
@@ -137,12 +144,18 @@ class _Shrinker:
 
     def _search(self, workload: Workload, depth: int, cap: int) -> tuple[Execution | None, bool]:
         """Execute every schedule of at most ``depth`` deviations; return what fails, and whether all were executed."""
+        bounds = Bounds(preemptions=None, faults=None, jumps=None, others=None, total=depth)
+        return self._search_within(workload, bounds, cap, _alike(self.execution.deviations))
+
+    def _search_within(
+        self, workload: Workload, bounds: Bounds, cap: int, admit: Callable[[str, Label], bool] | None
+    ) -> tuple[Execution | None, bool]:
         result = search(
             self.program,
             workload,
-            Bounds(preemptions=None, faults=None, jumps=None, others=None, total=depth),
+            bounds,
             budget=Budget(executions=cap),
-            admit=_alike(self.execution.deviations),
+            admit=admit,
             stop=lambda execution: execution.shows(self.anomaly),
         )
         self.executions += result.executions
@@ -195,6 +208,31 @@ class _Shrinker:
         """Take away operations as long as a failing schedule exists, then look closer, until nothing more goes."""
         while self.left > 0 and (self._reduce_operations() or self._reduce_finally()):
             self._reduce_deviations()
+
+    def try_single_operations(self, drawn: Workload) -> None:
+        """Try whether one operation alone shows it, of all that were drawn: what went away first may have been it.
+
+        Each runs undisturbed. The first of each function runs with any single deviation too, whatever its kind.
+        """
+        functions = {item.call.function for item in self.workload}
+        tried: list[Call] = []
+        for item in drawn if len(self.workload) > 1 else ():
+            if item.call.function not in functions or item.call in tried or self.left <= 0:
+                continue
+            single = drawn.keep({item.id})
+            first = item.call.function not in {call.function for call in tried}
+            tried.append(item.call)
+            found = self._single(single, first=first)
+            if found is not None:
+                self.adopt(single, found)
+                self.reduce_by_search()
+                return
+
+    def _single(self, workload: Workload, *, first: bool) -> Execution | None:
+        if not first:
+            return self.replay(workload, ())
+        bounds = Bounds(preemptions=None, faults=None, jumps=None, others=None, total=1)
+        return self._search_within(workload, bounds, min(self.left, _SINGLE_EXECUTIONS), None)[0]
 
     def _reduce_operations(self) -> bool:
         """Try every smaller workload, with what is cheap first; return whether one of them fails."""

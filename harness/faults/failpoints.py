@@ -198,7 +198,7 @@ def _name_of(code: int) -> str:
 
 
 def _lost_reply(text: str, command: str) -> FailPoint:
-    # The server's failpoint looks at retryable writes alone, and does not ask which command they came with.
+    # The server's failpoint looks at retryable writes and commits alone, and does not ask which command they came with.
     if command not in RETRYABLE_WRITES:
         raise UsageError(
             f"fault {text!r}: the server can lose the reply of retryable writes only, not of {command}",
@@ -208,5 +208,5 @@ def _lost_reply(text: str, command: str) -> FailPoint:
         name=text,
         failpoint="onPrimaryTransactionalWrite",
         data={"closeConnection": True},
-        summary="a retryable write, whichever its command, was applied and its connection closed",
+        summary="a retryable write or a commit, whichever its command, was applied and its connection closed",
     )

@@ -13,7 +13,8 @@ from harness.history import History, build_history
 from harness.journal import find_journal, read_journal
 from harness.report import answers, frames, timeline, words
 from harness.report.coverage import gaps
-from harness.report.findings import Draft, draft_findings, tell_finding
+from harness.report.findings import Draft, draft_findings, smallest_of, tell_finding
+from harness.report.messages import draw_smallest
 from harness.report.model import (
     CellReport,
     CellState,
@@ -23,6 +24,7 @@ from harness.report.model import (
     Report,
     RunReport,
     ScenarioReport,
+    SmallestRun,
     Timeline,
 )
 from harness.report.story import tell_strike
@@ -128,13 +130,19 @@ def _read_histories(
         history = _load(campaign / runs[name].directory, name, telling)
         for draft in drafts:
             if draft.example.run == name:
-                text = scenarios.get(draft.scenario)
-                telling.findings.append(tell_finding(draft, runs[name], history, text))
+                finding = tell_finding(draft, runs[name], history, scenarios.get(draft.scenario))
+                smallest = _smallest(campaign, smallest_of(draft, runs), runs, telling)
+                telling.findings.append(replace(finding, smallest=smallest))
         if history is not None:
             telling.costs[name] = frames.measure(history)
             evidence = {i: draft.number for draft in drafts for i in sorted(draft.operations.get(name, ()))}
             _add_timeline(telling, history, runs[name], _Share(cell=cell_of[name], evidence=evidence, limit=limit))
     return telling
+
+
+def _smallest(campaign: Path, name: str, runs: Mapping[str, RunReport], telling: _Telling) -> SmallestRun | None:
+    history = _load(campaign / runs[name].directory, name, telling) if name else None
+    return None if history is None else draw_smallest(name, runs[name].facts.replay, history)
 
 
 def _load(directory: Path, name: str, telling: _Telling) -> History | None:

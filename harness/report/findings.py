@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from harness import store
 from harness.history import History
 from harness.report import words
 from harness.report.answers import mark_of
@@ -130,6 +131,16 @@ def _unique_anchors(drafts: Sequence[Draft]) -> Iterator[Draft]:
         anchor = draft.anchor if draft.anchor not in used else f"{draft.anchor}-{number}"
         used.add(anchor)
         yield replace(draft, number=number, anchor=anchor)
+
+
+def smallest_of(draft: Draft, runs: Mapping[str, RunReport]) -> str:
+    """Return the run that the finding was shrunk to; empty where none of its runs was, or to another anomaly."""
+    for name in dict.fromkeys(seen.run for seen in (draft.example, *draft.seen)):
+        shrunk = runs.get(f"{name}{store.SHRUNK}")
+        verdicts = shrunk.verdict.verdicts if shrunk and shrunk.verdict else ()
+        if any(anomaly.kind == draft.kind for verdict in verdicts for anomaly in verdict.anomalies):
+            return f"{name}{store.SHRUNK}"
+    return ""
 
 
 def tell_finding(draft: Draft, run: RunReport | None, history: History | None, text: ScenarioText | None) -> Finding:

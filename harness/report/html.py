@@ -1,7 +1,7 @@
 """Renders the report as one offline HTML file; how it looks lies in ``reports/``.
 
 Every text is escaped by the template engine. What is markup already comes from two places, each of which escapes
-what it puts in: the drawing of a finding and the links in a story.
+what it puts in: the drawings of a finding and the links in a story.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def environment() -> jinja2.Environment:
         "ms": lambda value: "none" if value is None else words.duration(value * 1_000),
         "json_value": lambda value: words.value(value, 400),
         "linked": _linked,
-        "trusted_picture": Markup,  # drawn by picture.py, which escapes
+        "trusted_picture": Markup,  # drawn by picture.py and messages.py, which escape
         "groupby_variant": _group_by_variant,
     }
     return made

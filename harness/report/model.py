@@ -101,6 +101,22 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SmallestRun:
+    """The run that a finding was shrunk to, message by message."""
+
+    run: str
+    replay: str
+    operations: int
+    clients: int
+    messages: str
+    """Clients and members, and what went between them, as an SVG drawing: already markup."""
+    left_out: int
+    """Lines of the drawing beyond those shown."""
+    text: str
+    """The same as text, for those who do not see the drawing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One kind of anomaly of one variant, with the example that tells it best."""
 
@@ -134,6 +150,8 @@ class Finding:
     replay: str
     picture: str
     """The evidence as an SVG drawing, already markup."""
+    smallest: SmallestRun | None = None
+    """Where it was shrunk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ happens in that task, between two of its awaits.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,8 @@ from harness.sim.kernel import Event, Kernel
 from harness.sim.kernel.loop import US_PER_SECOND
 
 _NS_PER_US: Final = 1_000
+_FORGET_EVERY: Final = 1_000
+"""Runs of the kernel after which it forgets what is over."""
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -48,7 +51,9 @@ class Pump:
 
     async def run(self) -> None:
         """Run until cancelled. Raises what the kernel raises, as a violated invariant."""
-        while True:
+        for number in itertools.count(1):
+            if number % _FORGET_EVERY == 0:
+                self.kernel.forget()
             self._poked = trio.Event()
             next_us = self.kernel.run_until(self._clock.now_us())
             self._after_run()

@@ -32,8 +32,8 @@ from harness.wire.errors import BrokenConnectionError, RefusedError
 from harness.wire.hello import MemberView
 from harness.wire.served import Reach
 
-OPLOG_ENTRIES: Final = 100_000
-"""How much of the history is kept: a set that serves for days must not remember all of it."""
+OPLOG_ENTRIES: Final = 20_000
+"""How much of the history is kept by default: some 50 MB of small writes."""
 STEPS_MAX: Final = 1 << 62
 DRAWN_SHARE: Final = 0.25
 """The share of choices that a seed decides."""
@@ -70,15 +70,17 @@ class SimulatedSet:
         self._network = Network(self._set, self._dispatcher)
 
     @classmethod
-    def start(cls, now_us: int, *, members: int, seed: int | None, journal_default: bool) -> Self:
-        """Return a set that is healthy at ``now_us`` microseconds since 1970."""
+    def start(
+        cls, now_us: int, *, members: int, seed: int | None, journal_default: bool, oplog_entries: int = OPLOG_ENTRIES
+    ) -> Self:
+        """Return a set that is healthy at ``now_us`` microseconds since 1970, and keeps so many oplog entries."""
         strategy: Strategy = DefaultStrategy() if seed is None else SeededStrategy(seed)
         configuration = Configuration(
             members=tuple(f"m{number}" for number in range(1, members + 1)),
             groups=(CLIENTS,),
             latency_us=0,
             journal_default=journal_default,
-            oplog_limit=OPLOG_ENTRIES,
+            oplog_limit=oplog_entries,
         )
         return cls(Kernel(strategy, start_us=now_us, steps_limit=STEPS_MAX), configuration)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from bson import Int64
 from pymongo import MongoClient, WriteConcern
-from pymongo.errors import AutoReconnect, PyMongoError, WTimeoutError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError, WTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from raw_wire import EXHAUST_ALLOWED, MORE_TO_COME, body, malformed_messages, op_msg, raw_client
@@ -236,6 +236,26 @@ def test_five_members_and_a_seed():
         with connect(served) as client:
             client.shop.get_collection("orders", write_concern=WriteConcern(5)).insert_one({"_id": 1})
             wait_for(lambda: len(client.secondaries) == 4)
+
+
+def test_a_stream_whose_place_left_the_oplog_gets_what_mongod_answers():
+    """With ``--oplog-entries`` old entries are forgotten: resuming before them is 286, as on mongod."""
+    with harness_serve("--oplog-entries", "50") as served, connect(served) as client:
+        orders = client.shop.orders
+        orders.insert_one({"_id": 0})
+        with orders.watch() as stream:
+            orders.insert_one({"_id": 1})
+            token = next(stream)["_id"]
+        for number in range(2, 20):
+            orders.insert_one({"_id": number})
+        with orders.watch(resume_after=token) as stream:
+            assert next(stream)["documentKey"] == {"_id": 2}
+        for number in range(20, 80):
+            orders.insert_one({"_id": number})
+        with pytest.raises(OperationFailure) as caught:
+            orders.watch(resume_after=token)
+        assert caught.value.code == 286
+        assert caught.value.has_error_label("NonResumableChangeStreamError")
 
 
 @pytest.mark.parametrize("end", ["ctrl-C", "SIGTERM", "quit"])

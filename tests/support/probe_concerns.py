@@ -234,6 +234,12 @@ async def codes_that_are_not_retried(database: Any, client: Any) -> Any:
     return [outcomes, await database.c.count_documents({})]
 
 
+async def committed_insert(database: Any, client: Any) -> int:
+    async with client.start_session() as session, await session.start_transaction():
+        await database.c.insert_one({"_id": 9}, session=session)
+    return await database.c.count_documents({"_id": 9})
+
+
 @probe
 async def reply_is_lost_after_the_write(database: Any, client: Any) -> Any:
     await database.c.insert_one({"_id": 0, "n": 0})
@@ -244,6 +250,7 @@ async def reply_is_lost_after_the_write(database: Any, client: Any) -> Any:
         lambda: database.c.find_one_and_update({"_id": 0}, {"$inc": {"n": 1}}),
         lambda: database.c.insert_many([{"_id": 2}, {"_id": 3}]),
         lambda: database.c.delete_one({"_id": 1}),
+        lambda: committed_insert(database, client),
     ):
         await client["admin"].command({"configureFailPoint": "onPrimaryTransactionalWrite", "mode": {"times": 1}})
         outcomes.append(await attempt(call()))

@@ -292,6 +292,29 @@ def test_a_fail_point_loses_the_answer_of_a_retryable_write() -> None:
     assert server(insert({"_id": 1}, **write(2)))["retriedStmtIds"] == [0]
 
 
+def test_the_fail_point_that_loses_an_answer_lets_the_command_end() -> None:
+    """A batch does all its statements, a transaction commits, and then the connection closes."""
+    server = SimulatedSet()
+    point = {"configureFailPoint": "onPrimaryTransactionalWrite", "mode": {"times": 1}, "$db": "admin"}
+    open_one = {**write(2), "autocommit": False}
+
+    async def attempt(command: dict[str, Any]) -> str:
+        try:
+            await server.command(command)
+        except MemberGone:
+            return "closed"
+        return "answered"
+
+    server(point)
+    assert server.run(attempt(insert({"_id": 1}, {"_id": 2}, **write(1)))) == "closed"
+    assert server.documents("test.c") == [{"_id": 1}, {"_id": 2}]
+    server(point)
+    assert server.run(attempt(insert({"_id": 3}, **open_one, startTransaction=True))) == "answered"
+    assert server.run(attempt({"commitTransaction": 1, "$db": "admin", **open_one})) == "closed"
+    assert server.documents("test.c") == [{"_id": 1}, {"_id": 2}, {"_id": 3}]
+    assert server({"commitTransaction": 1, "$db": "admin", **open_one})["ok"] == 1
+
+
 @pytest.mark.parametrize(
     ("command", "touched"),
     [

@@ -236,3 +236,28 @@ def test_the_same_choices_give_the_same_digest_and_others_another():
     assert digest({}) == digest({})
     assert digest(deviation) == digest(deviation)
     assert len({digest({}), digest(deviation), digest({}, extra_us=7)}) == 3
+
+
+def test_a_kernel_that_serves_forgets_what_is_over():
+    """Ended tasks and the trace go, waiting tasks stay; numbers of tasks are not given again."""
+    kernel = Kernel(Scripted({Site("a", "", "which", 0): "y"}))
+    asked, chosen = Event(), []
+
+    async def waits():
+        await kernel.wait(asked)
+        chosen.append(kernel.choose("which", ("x", "y")))
+
+    first, second = kernel.spawn("a", waits(), vital=False), kernel.spawn("b", waits(), vital=False)
+    kernel.run_until(1)
+    kernel.cancel(second)
+    kernel.run_until(2)
+    kernel.forget()
+    assert kernel.tasks == [first]
+    assert kernel.spawn("b", waits(), vital=False).number == 2
+    kernel.run_until(3)
+    kernel.signal(asked)
+    kernel.run_until(4)
+    assert chosen[0] == 1
+    assert kernel.deviations
+    kernel.forget()
+    assert (kernel.tasks, kernel.deviations) == ([], [])

@@ -15,13 +15,19 @@ from harness.scenario.load import load_scenario
 
 WRITES = load_scenario("write_concern")
 SEEDS = range(6)
-FAILPOINTS = ("failpoint:insert:NotWritablePrimary", "failpoint:insert:close", "failpoint:insert:write-concern:64")
+TRANSFER = load_scenario("transfer")
+FAILPOINTS = (
+    "failpoint:insert:NotWritablePrimary",
+    "failpoint:insert:close",
+    "failpoint:insert:write-concern:64",
+    "failpoint:insert:lost-reply",
+)
 
 
-def runner_of(fault):
+def runner_of(fault, loaded=WRITES):
     return SeedRunner(
         cell=SimulatedCell(
-            loaded=WRITES,
+            loaded=loaded,
             variant="published",
             setting="default",
             faults=(fault,),
@@ -63,6 +69,12 @@ def test_a_strike_that_does_nothing_has_no_effect(fault, monkeypatch):
         monkeypatch.setattr("harness.sim.driver.Recorder.arm_crash", lambda _recorder: None)
     monkeypatch.setattr(execute, "twins_of", idle)
     assert not any(window.effective for window in windows_of(runner_of(fault)))
+
+
+def test_the_reply_of_a_commit_is_lost_as_that_of_a_write():
+    """The failpoint of mongod meets commits of transactions: strikes have an effect where nothing else is retryable."""
+    windows = windows_of(runner_of("failpoint:commitTransaction:lost-reply", TRANSFER))
+    assert any(window.effective for window in windows)
 
 
 def test_strikes_are_places_in_the_trace():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import store
 from harness.explore.program import Execution, Workload
 from harness.explore.replay import ReplayStrategy
 from harness.explore.shrink import DEFAULT_BUDGET, ShrinkResult, shrink
@@ -15,8 +16,6 @@ from harness.run.simulated.keep import deviations_of
 from harness.run.simulated.program import SeedProgram
 from harness.run.simulated.seeds import keep
 from harness.run.simulated.stored import cell_of, read_simulated, workload_of_run
-
-SHRUNK = "-shrunk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +46,7 @@ def shrink_stored(
     workload = workload_of_run(cell, facts, simulation)
     execution = execute_again(program, workload, simulation.choices)
     result = shrink(program, workload, execution, anomaly=anomaly, budget=budget, on_progress=on_progress)
-    run_id = facts.run if facts.run.endswith(SHRUNK) else f"{facts.run}{SHRUNK}"
+    run_id = facts.run if facts.run.endswith(store.SHRUNK) else f"{facts.run}{store.SHRUNK}"
     kept = keep(root, facts.campaign, cell, result.execution.facts, run_id, workload=result.workload)
     return ShrunkRun(facts=kept, directory=directory.with_name(run_id), program=program, result=result)
 

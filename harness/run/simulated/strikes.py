@@ -16,13 +16,14 @@ from harness.errors import FaultError, UsageError
 from harness.facts import Effect
 from harness.faults import effects as rules
 from harness.faults.catalogue import FAULTS, parse_faults
-from harness.faults.failpoints import RETRYABLE_WRITES, FailPoint
+from harness.faults.failpoints import FailPoint
 from harness.faults.partitions import bridge, halves, in_words, isolate, one_way, ring
 from harness.faults.targets import client_links, links_of
 from harness.interfaces.backend import MemberState, primary_of
 from harness.interfaces.link import Link
 from harness.sim.kernel import Kernel
 from harness.sim.kernel.loop import US_PER_SECOND
+from harness.sim.server.commands.fail_points import TRANSACTIONAL_WRITE
 from harness.sim.server.configuration import OBSERVER
 from harness.sim.server.network import Dispatch, Network
 from harness.sim.server.replica_set import ReplicaSet
@@ -419,13 +420,13 @@ def twins_of(fault: str) -> tuple[Twin, ...]:
 
 def failpoint_twin(fault: FailPoint) -> Twin:
     """Return the twin of ``failpoint:COMMAND:ERROR``: while it is on, each matching command fails or not by choice."""
-    commands = fault.data.get("failCommands", RETRYABLE_WRITES)
+    may_meet = _meets_transactional_write if fault.failpoint == TRANSACTIONAL_WRITE else _meets_any(fault)
 
     def aim(stage: Stage, _member: str) -> Aim | None:
         return Aim(targets=stage.members, before=(), memory={"hits": _switch_off(stage, fault.failpoint)})
 
     def each(stage: Stage, member: str, command: Mapping[str, Any]) -> None:
-        if next(iter(command)) not in commands:
+        if not may_meet(command):
             return
         fails = stage.kernel.choose("failpoint", ("passes", "fails"), FAILS)
         mode: Any = {"times": 1} if fails else "off"
@@ -449,6 +450,16 @@ def failpoint_twin(fault: FailPoint) -> Twin:
         moments=("request",),
         hold_us=3 * US_PER_SECOND,
     )
+
+
+def _meets_any(fault: FailPoint) -> Callable[[Mapping[str, Any]], bool]:
+    commands = frozenset(fault.data["failCommands"])
+    return lambda command: next(iter(command)) in commands
+
+
+def _meets_transactional_write(command: Mapping[str, Any]) -> bool:
+    """Whether a command is one that mongod's failpoint looks at: a retryable write, or the commit of a transaction."""
+    return "txnNumber" in command and (command.get("autocommit") is not False or "commitTransaction" in command)
 
 
 def _switch_off(stage: Stage, failpoint: str) -> int:

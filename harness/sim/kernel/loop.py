@@ -169,6 +169,7 @@ class Kernel:
         self._labels_with_time: list[Label] | None = None
         self._footprints = _Footprints(self._ready)
         self._vital_left = 0
+        self._spawned = 0
         self._timers: list[tuple[int, int, Timer]] = []
         self._sequence = 0
         self._root = Task(-1, "kernel", _nothing(), vital=False)
@@ -235,7 +236,8 @@ class Kernel:
         while (holder := self._holders.get(free)) is not None and not holder.done:
             number += 1
             free = f"{name} #{number}"
-        task = self._holders[free] = Task(len(self.tasks), free, body, vital=vital)
+        task = self._holders[free] = Task(self._spawned, free, body, vital=vital)
+        self._spawned += 1
         self.tasks.append(task)
         self._vital_left += vital
         self._make_ready(task)
@@ -356,6 +358,12 @@ class Kernel:
         while self._timers and self._timers[0][2].action is None:
             heapq.heappop(self._timers)
         return self._timers[0][0] if self._timers else None
+
+    def forget(self) -> None:
+        """Drop the trace, and tasks that have ended: for a front that serves without end and replays nothing."""
+        self.deviations.clear()
+        self.tasks = [task for task in self.tasks if not task.done]
+        self._holders = {task.name: task for task in self.tasks}
 
     def close(self) -> None:
         """End every coroutine that is left, without running it further."""

@@ -257,8 +257,11 @@ class ChangeStream:
         limit = request.service.configuration.oplog_limit
         if limit is None:
             return
-        oldest = request.member.last.at(max(0, request.member.last.index - limit + 1))
-        if oldest is not None and oldest.index and self._place.time < oldest.timestamp:
+        # From the newest back: streams keep up as a rule, and the log may be long.
+        entry, kept = request.member.last, 1
+        while self._place.time < entry.timestamp and kept < limit and entry.previous is not None:
+            entry, kept = entry.previous, kept + 1
+        if self._place.time < entry.timestamp and entry.index:
             message = "Resume of change stream was not possible, as the resume point may no longer be in the oplog."
             prefix = "PlanExecutor error during aggregation :: caused by :: "
             if request.name == "getMore":

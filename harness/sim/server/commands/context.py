@@ -130,6 +130,8 @@ class Request:
     wrote = False
     """Whether it came as far as to try a write: then it waits for its write concern, even where it failed."""
     in_change_stream = False
+    unanswered = False
+    """Whether a fail point closes the connection when the command has run to its end."""
 
     def __init__(self, service: Service, member: Member, command: Document, name: str) -> None:
         self.service = service

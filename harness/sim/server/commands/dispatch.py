@@ -85,6 +85,8 @@ class Dispatcher:
                 asked_error = await self.service.fail_points.fail_command(request, connection)
             reply = await self._run(request, known)
         except CommandError as error:
+            if request.unanswered:
+                raise MemberGone from error
             _close_where_unanswered(request.command, error)
             if concern is not None and _tried_to_write(request, error):
                 concern_error = await wait_for_concern(request, concern)
@@ -109,9 +111,12 @@ class Dispatcher:
         active = await check_out(request)
         try:
             transaction = request.transaction
-            if transaction is None or known.ends_transaction:
-                return await known.run(request)
-            return await self._run_inside(request, known, transaction)
+            if transaction is not None and not known.ends_transaction:
+                return await self._run_inside(request, known, transaction)
+            reply = await known.run(request)
+            if request.unanswered:
+                raise MemberGone
+            return reply
         except DocumentError as error:
             raise of_document_error(error) from error
         finally:

@@ -1,4 +1,4 @@
-"""Fail points that tests arm: ``failCommand`` for any command, ``onPrimaryTransactionalWrite`` for retryable writes."""
+"""Fail points that tests arm: ``failCommand``, and ``onPrimaryTransactionalWrite`` for retryable writes and commits."""
 
 from __future__ import annotations
 
@@ -94,20 +94,22 @@ class FailPoints:
                 del self._armed[key]
         return point.data
 
-    def before_write(self, request: Request) -> bool:
-        """Act on a retryable write as ``onPrimaryTransactionalWrite`` says; return whether no answer comes after it.
+    def before_write(self, request: Request) -> None:
+        """Act on a retryable write, or the commit of a transaction, as ``onPrimaryTransactionalWrite`` says.
 
-        Raises CommandError for its ``failBeforeCommitExceptionCode``.
+        Where it closes the connection, the command still runs to its end, with all statements of its batch. Raises
+        CommandError for its ``failBeforeCommitExceptionCode``.
         """
         data = self.hit(request.member.name, TRANSACTIONAL_WRITE)
         if data is None:
-            return False
+            return
+        if data.get("closeConnection", True):
+            request.unanswered = True
         if "failBeforeCommitExceptionCode" in data:
             code = int(data["failBeforeCommitExceptionCode"])
             raise failure(
                 code, f"Failing write for {request.number} due to failpoint. The write must not be reflected."
             )
-        return bool(data.get("closeConnection", True))
 
     def note_client(self, connection: int, client: Any) -> None:
         """Take notice of the ``client`` document of a connection's first ``hello``."""

@@ -249,6 +249,8 @@ def _commit_open(request: Request, transaction: Transaction) -> None:
     if not transaction.changes:
         append_noop(request)
         return
+    if request.service.fail_points.any_armed and request.name == "commitTransaction":
+        request.service.fail_points.before_write(request)
     replica_set = request.service.replica_set
     data = transaction.committed_data(request.member.last)
     request.entry = replica_set.append(

@@ -14,7 +14,6 @@ from harness.sim.server.commands.context import Request
 from harness.sim.server.commands.storage import LockKey
 from harness.sim.server.commands.transactions import Transaction, expire, lock_namespace
 from harness.sim.server.document_map import put
-from harness.sim.server.errors import MemberGone
 from harness.sim.server.records import Change, CollectionData, Data, Document, SessionRecord
 
 
@@ -63,11 +62,10 @@ async def perform(
             after = Data(collections=collections, sessions=data.sessions)
             request.entry = request.service.replica_set.append(request.member, after, changes)
             return effect
-        closes = request.service.fail_points.any_armed and request.service.fail_points.before_write(request)
+        if request.service.fail_points.any_armed:
+            request.service.fail_points.before_write(request)
         after = Data(collections=collections, sessions=_remembering(request, data, number, answer))
         request.entry = request.service.replica_set.append(request.member, after, changes)
-        if closes:
-            raise MemberGone
         return effect
 
 
