@@ -8,13 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-if TYPE_CHECKING:  # numpy is loaded only by what works on columns
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from harness.checkers.columns import Columns
+from typing import Any, Final
 
 
 class _Sentinel(enum.Enum):
@@ -63,15 +57,10 @@ class Witness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """An order of entries that fits, or the witness that none does; ``algorithm`` names what decided.
-
-    ``positions`` is the order for columns: rows of theirs. It is None where ``order`` holds the entries.
-    """
+    """An order of entries that fits, or the witness that none does."""
 
     order: tuple[Entry, ...] = ()
-    positions: NDArray[np.int64] | None = None
     witness: Witness | None = None
-    algorithm: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +69,9 @@ class Model:
 
     ``apply(state, step)`` returns the next state, or ILLEGAL where the step cannot have its result there; a result
     of UNKNOWN must be accepted wherever the operation could have taken effect. ``observes(step)`` says that a step
-    never changes any state.
-
-    ``decide``, where there is one, is an exact polynomial algorithm; it returns None for histories that it does not
-    cover. ``decide_columns`` is the same for many entries at once, and gives the same verdicts. ``unexplained``, where
-    there is one, gives those of some entries that saw a value which none of them brought, so that a read of it is
-    blamed by itself.
-
-    ``partition(step)`` names the part of the object that a step is about, where each part is an object of its own (a
-    key of a map); it is None where steps are about the whole. ``part_initial(initial, part)`` is how a part starts.
-    ``search_as`` says that steps are those of a register (read, write, cas), which the search knows by itself; any
-    other model is asked for each new pair of state and step, once.
+    never changes any state. ``decide``, where there is one, is an exact polynomial algorithm; it returns None for
+    histories that it does not cover. ``unexplained``, where there is one, gives those of some entries that saw a value
+    which none of them brought, so that a read of it is blamed by itself.
     """
 
     name: str
@@ -100,7 +81,3 @@ class Model:
     describe_state: Callable[[Any], str] = repr
     decide: Callable[[Sequence[Entry], Any], Decision | None] | None = None
     unexplained: Callable[[Sequence[Entry], Any], Sequence[Entry]] | None = None
-    decide_columns: Callable[[Columns, Any], Decision | None] | None = None
-    partition: Callable[[Step], Hashable] | None = None
-    part_initial: Callable[[Any, Any], Hashable] | None = None
-    search_as: Literal["register", "table"] = "table"
