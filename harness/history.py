@@ -7,7 +7,7 @@ a verdict given at the end of a run and one given years later rest on the same d
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -204,6 +204,46 @@ def build_history(events: Iterable[JournalEvent], *, facts: RunFacts | None = No
         complete=complete,
         oplog=next((event.oplog for event in events if isinstance(event, OplogRead)), None),
     )
+
+
+def invocation_of(operation: Operation) -> Invoked:
+    """Return the event with which an operation began."""
+    return Invoked(
+        index=operation.index,
+        process=operation.process,
+        client=operation.client,
+        group=operation.group,
+        function=operation.function,
+        arguments=operation.arguments,
+        start_ns=operation.start_ns,
+    )
+
+
+def completion_of(operation: Operation) -> Completed:
+    """Return the event with which an operation came to its end, or of what is known of it without one."""
+    return Completed(
+        index=operation.index,
+        returned_ns=operation.returned_ns,
+        status=operation.status,
+        outcome=operation.outcome,
+        result=operation.result,
+        error=operation.error,
+        calls=operation.calls,
+    )
+
+
+def fault_events(windows: Iterable[FaultWindow]) -> Iterator[FaultStarted | FaultHealed]:
+    """Yield the events of strikes, each with its healing where it had one."""
+    for window in windows:
+        yield FaultStarted(fault=window.fault, strike=window.strike, start_ns=window.start_ns, targets=window.targets)
+        if window.end_ns is not None:
+            yield FaultHealed(
+                fault=window.fault,
+                strike=window.strike,
+                end_ns=window.end_ns,
+                effects=window.effects,
+                error=window.error,
+            )
 
 
 def _put_once(table: dict[int, E], event: E, kind: str) -> None:

@@ -13,7 +13,7 @@ import gzip
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from harness.oplog import Oplog
 
 COMPRESSED_SUFFIX = ".gz"
 _COMPRESSION_LEVEL = 6
+_DIGEST_BYTES = 16
 
 
 class Invoked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="invoke"):
@@ -184,7 +185,7 @@ class JournalWriter:
 
     def close(self) -> Path:
         """Write the closing line, compress the journal and return the path of the compressed file."""
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
         lines = 0
         with self.path.open("rb") as source:
             for line in source:
@@ -193,6 +194,15 @@ class JournalWriter:
         self.append(JournalEnd(lines=lines, digest=digest.hexdigest()))
         self.detach()
         return _compress(self.path)
+
+
+def encode_journal(events: Iterable[JournalEvent]) -> bytes:
+    """Return the content of a journal that holds these events and is closed."""
+    lines = [ENCODER.encode(event) + b"\n" for event in events]
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for line in lines:
+        digest.update(line)
+    return b"".join([*lines, ENCODER.encode(JournalEnd(lines=len(lines), digest=digest.hexdigest())), b"\n"])
 
 
 def _compress(path: Path) -> Path:
@@ -242,7 +252,7 @@ def read_journal(path: Path) -> Journal:
     where a line does not parse, where the closing line does not fit the others, or where a compressed file is cut.
     """
     events: list[JournalEvent] = []
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for number, line in enumerate(_lines(path), start=1):
         event = _decode(path, number, line)
         if isinstance(event, JournalEnd):

@@ -90,6 +90,13 @@ def is_write(attempt: Attempt) -> bool:
     return attempt.command not in _COMMANDS_WITHOUT_EFFECT
 
 
+def statement_count(attempt: Attempt) -> int:
+    """Return how many statements a write has: the length of its list, 1 where the command has none."""
+    field = "ops" if attempt.command == "bulkWrite" else _STATEMENTS.get(attempt.command, "")
+    statements = attempt.request.get(field)
+    return len(statements) if isinstance(statements, Sequence) and statements else 1
+
+
 def is_unacknowledged(attempt: Attempt) -> bool:
     """Whether the command is a write that the server was told not to answer (w:0)."""
     concern = attempt.request.get("writeConcern")

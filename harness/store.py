@@ -35,8 +35,7 @@ REPORT = "index.html"
 SUMMARY = "summary.md"
 JUNIT = "junit.xml"
 SCENARIOS = "scenarios"
-SHRUNK = "-shrunk"
-"""Ends the id of a run that was shrunk from the one whose id comes before it."""
+_SHRUNK = "-shrunk"
 
 T = TypeVar("T")
 
@@ -45,6 +44,11 @@ def run_directory(root: Path, facts: RunFacts) -> Path:
     """Return the directory of a run under the store ``root``."""
     cell = facts.cell
     return root / facts.campaign / cell.backend / cell.scenario / cell.variant / cell.setting / cell.fault / facts.run
+
+
+def shrunk_id(run: str) -> str:
+    """Return the id under which the run that ``run`` was shrunk to is kept; shrunk again, it takes its own place."""
+    return run if run.endswith(_SHRUNK) else f"{run}{_SHRUNK}"
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -113,7 +113,7 @@ def linearizable(
 
     def check(history: History) -> Verdict:
         findings, tally = Findings(history, guarantee), _Tally()
-        survivors = {} if history.oplog is None else took_effect(history)
+        survivors = took_effect(history)
         for value, entries in entries_of(history, step, key, survivors).items():
             start = model.initial if initial is None else freeze(initial(value))
             subject = _Subject(key=value, entries=entries, model=model, initial=start)
@@ -166,7 +166,7 @@ def _decide(subject: _Subject, budget: int, tally: _Tally) -> Witness | None:
 
 def _as_told(entry: Entry) -> Entry:
     """Return the entry without what the oplog says of it: what is broken without that is broken with it."""
-    return replace(entry, required=False) if entry.step.result is UNKNOWN else entry
+    return replace(entry, required=False) if entry.required and entry.step.result is UNKNOWN else entry
 
 
 def _with_survivors(subject: _Subject, order: Sequence[Entry]) -> Sequence[Entry] | None:

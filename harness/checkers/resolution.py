@@ -10,20 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Literal
 
 from harness.history import History
 from harness.operation import Attempt, Operation
 from harness.oplog import Oplog, SurvivingWrite
+from harness.status import is_write, statement_count
 
 Fate = Literal["survived", "gone", "partly", "open"]
 """All its writes are in the oplog; none of them is, and it covers the run; some are; or it cannot be said."""
-
-_PAYLOADS: Final[Mapping[str, str]] = {"insert": "documents", "update": "updates", "delete": "deletes"}
-_WRITES: Final = frozenset({*_PAYLOADS, "findAndModify", "bulkWrite", "commitTransaction"})
-_READS: Final = frozenset(
-    {"find", "getMore", "count", "distinct", "killCursors", "hello", "ping", "abortTransaction", "endSessions"}
-)
 
 _Number = tuple[str, int]
 """Session and transaction number."""
@@ -66,12 +61,12 @@ def took_effect(history: History) -> Mapping[int, str]:
     Only where one write is all that a completed operation of the function ever made: else an operation that came to an
     early end might have had more to write.
     """
-    single = _functions_of_one_write(history.operations)
-    by_index = {operation.index: operation for operation in history.operations}
+    survived = [resolved for resolved in resolve(history) if resolved.fate == "survived"]
+    single = _functions_of_one_write(history.operations) if survived else ()
     return {
         resolved.operation: resolved.reason
-        for resolved in resolve(history)
-        if resolved.fate == "survived" and by_index[resolved.operation].function in single
+        for resolved in survived
+        if history.operation(resolved.operation).function in single
     }
 
 
@@ -117,31 +112,18 @@ def _sent(operation: Operation) -> list[_Sent] | None:
     """Return the numbered writes that an operation may have made; None where it sent one without a number."""
     sent: dict[_Number, _Sent] = {}
     for attempt in operation.attempts:
-        number = _number(attempt.request)
-        if attempt.in_transaction:
-            if attempt.command == "commitTransaction" and number is not None:
-                sent[number] = _Sent(number=number, statements=0)
-        elif attempt.command in _WRITES:
-            if number is None:
-                return None
-            count = max(_statements(attempt), sent[number].statements if number in sent else 0)
-            sent[number] = _Sent(number=number, statements=count)
-        elif attempt.command not in _READS and not _is_plain_aggregate(attempt):
+        commits = attempt.command == "commitTransaction"
+        # What was written in a transaction is done by its commit, or not at all.
+        if not is_write(attempt) or (attempt.in_transaction and not commits):
+            continue
+        number = _number(attempt)
+        if number is None:
             return None
+        before = sent[number].statements if number in sent else 0
+        sent[number] = _Sent(number=number, statements=0 if commits else max(statement_count(attempt), before))
     return list(sent.values())
 
 
-def _number(request: Mapping[str, Any]) -> _Number | None:
-    if "lsid" not in request or "txnNumber" not in request:
-        return None
-    return (str(request["lsid"]), int(request["txnNumber"]))
-
-
-def _statements(attempt: Attempt) -> int:
-    payload = attempt.request.get(_PAYLOADS.get(attempt.command, ""), ())
-    return max(1, len(payload))
-
-
-def _is_plain_aggregate(attempt: Attempt) -> bool:
-    stages = attempt.request.get("pipeline", ())
-    return attempt.command == "aggregate" and not any({"$out", "$merge"} & set(stage) for stage in stages)
+def _number(attempt: Attempt) -> _Number | None:
+    request = attempt.request
+    return (str(request["lsid"]), int(request["txnNumber"])) if {"lsid", "txnNumber"} <= request.keys() else None

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from harness import store
 from harness.cli.options import Flag
+from harness.cli.stored_commands import RunsOption
 from harness.errors import HistoryError, UsageError, unknown_name
 from harness.exchange.edn import Reader
 from harness.exchange.files import Format, format_of_name, read_history, write_history
@@ -23,11 +24,10 @@ from harness.exchange.pairing import Imported, Trust
 from harness.exchange.steps import FUNCTIONS
 from harness.journal import ENCODER
 from harness.report.summary import verdict_table
-from harness.run.judge import exit_code
+from harness.run.judge import EXIT_CODES, exit_code
 from harness.run.rejudge import rejudge
 from harness.verdict import Anomaly, Verdict
 
-EXIT_CODES = {"holds": 0, "violated": 1, "unknown": 2}
 _LINES_SHOWN = 12
 _LONG_BYTES = 20_000_000
 _LONG_OPERATIONS = 100_000
@@ -61,7 +61,7 @@ def check(
     /,
     *,
     options: CheckOptions = CheckOptions(),
-    runs: Annotated[Path, Parameter(help="The store.")] = Path("runs"),
+    runs: RunsOption = Path("runs"),
     expect: Annotated[bool, Parameter(negative="", help="Judge a run against the declared verdicts.")] = False,
     json: Annotated[bool, Parameter(negative="", help="Print verdicts as JSON lines to standard output.")] = False,
 ) -> int:

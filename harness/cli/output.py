@@ -13,6 +13,7 @@ from harness.journal import ENCODER
 from harness.report.summary import verdict_table
 from harness.report.write import write_report
 from harness.result import CellResult
+from harness.run.judge import EXIT_CODES
 from harness.run.simulated.judged import JudgedRun
 from harness.run.simulated.shrinking import ShrunkRun
 
@@ -50,7 +51,7 @@ def show_run(judged: JudgedRun, console: Console, *, events: bool) -> int:
         f"{len(run.deviations)} of them not the default; digest {judged.digest}",
         highlight=False,
     )
-    return {"holds": 0, "violated": 1, "unknown": 2}[verdict.status]
+    return EXIT_CODES[verdict.status]
 
 
 def show_explanation(shrunk: ShrunkRun, explanation: Explanation, console: Console) -> None:

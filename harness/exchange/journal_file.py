@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from harness import store
 from harness.errors import HistoryError
 from harness.exchange.pairing import Imported
-from harness.history import History, build_history
+from harness.history import History, build_history, completion_of, fault_events, invocation_of
 from harness.journal import (
     COMPRESSED_SUFFIX,
-    ENCODER,
     Completed,
-    FaultHealed,
-    FaultStarted,
     Invoked,
-    JournalEnd,
     JournalEvent,
+    encode_journal,
     read_journal,
 )
 from harness.operation import Operation
@@ -106,49 +104,17 @@ def write_journal(history: History, *, compressed: bool) -> bytes:
     Sets become lists there, and keywords strings. Raises HistoryError for values that JSON does not have: tagged ones,
     maps with keys that are no strings, infinite numbers, whole numbers beyond 64 bits.
     """
-    events: list[JournalEvent] = []
-    for operation in history.operations:
-        events.append(_invocation(operation))
-        if operation.returned_ns is not None:
-            events.append(_completion(operation))
-    for window in history.fault_windows:
-        events.append(
-            FaultStarted(
-                fault=window.fault, strike=window.strike, start_ns=window.start_ns, targets=tuple(window.targets)
-            )
-        )
-        if window.end_ns is not None:
-            events.append(
-                FaultHealed(fault=window.fault, strike=window.strike, end_ns=window.end_ns, effects=window.effects)
-            )
-    body = b"".join([ENCODER.encode(event) + b"\n" for event in events])
-    digest = hashlib.blake2b(body, digest_size=16).hexdigest()
-    content = body + ENCODER.encode(JournalEnd(lines=len(events), digest=digest)) + b"\n"
+    content = encode_journal((*_operation_events(history), *fault_events(history.fault_windows)))
     return gzip.compress(content, mtime=0) if compressed else content
 
 
-def _invocation(operation: Operation) -> Invoked:
-    return Invoked(
-        index=operation.index,
-        process=operation.process,
-        client=operation.client,
-        group=operation.group,
-        function=operation.function,
-        arguments={name: _plain(value, operation) for name, value in operation.arguments.items()},
-        start_ns=operation.start_ns,
-    )
-
-
-def _completion(operation: Operation) -> Completed:
-    return Completed(
-        index=operation.index,
-        returned_ns=operation.returned_ns,
-        status=operation.status,
-        outcome=operation.outcome,
-        result=_plain(operation.result, operation),
-        error=operation.error,
-        calls=operation.calls,
-    )
+def _operation_events(history: History) -> Iterator[JournalEvent]:
+    for operation in history.operations:
+        arguments = {name: _plain(value, operation) for name, value in operation.arguments.items()}
+        plain = msgspec.structs.replace(operation, arguments=arguments, result=_plain(operation.result, operation))
+        yield invocation_of(plain)
+        if operation.returned_ns is not None:
+            yield completion_of(plain)
 
 
 def _plain(value: Any, operation: Operation) -> Any:

@@ -136,10 +136,10 @@ def _unique_anchors(drafts: Sequence[Draft]) -> Iterator[Draft]:
 def smallest_of(draft: Draft, runs: Mapping[str, RunReport]) -> str:
     """Return the run that the finding was shrunk to; empty where none of its runs was, or to another anomaly."""
     for name in dict.fromkeys(seen.run for seen in (draft.example, *draft.seen)):
-        shrunk = runs.get(f"{name}{store.SHRUNK}")
+        shrunk = runs.get(store.shrunk_id(name))
         verdicts = shrunk.verdict.verdicts if shrunk and shrunk.verdict else ()
         if any(anomaly.kind == draft.kind for verdict in verdicts for anomaly in verdict.anomalies):
-            return f"{name}{store.SHRUNK}"
+            return store.shrunk_id(name)
     return ""
 
 

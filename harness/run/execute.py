@@ -10,20 +10,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import trio
 
 from harness import store
-from harness.backends.driver import oplog_end, read_oplog
+from harness.backends.driver import read_oplog
 from harness.clock import NANOSECONDS_PER_SECOND, RunClock
 from harness.errors import BackendError, HarnessError, HistoryError, first_harness_error
 from harness.facts import Phase, RunFacts, RunStatus
 from harness.faults.nemesis import run_nemesis
 from harness.faults.schedule import as_plain, draw_schedule
 from harness.history import build_history
-from harness.interfaces.backend import Backend
+from harness.interfaces.backend import Backend, MemberState, primary_of
 from harness.interfaces.fault import Fault, FaultContext
 from harness.interfaces.link import Link
 from harness.journal import FinalRead, JournalWriter, OplogRead, PhaseStarted, PrimarySeen, read_journal
@@ -37,8 +36,6 @@ from harness.run.proof import ProofPlan
 from harness.run.scenario_calls import Site, run_final_reads, run_setup
 from harness.scenario.load import LoadedScenario
 from harness.seed import stream
-
-T = TypeVar("T")
 
 GRACE_S = 8.0
 """How long operations that are under way at the end of the load may take before they are cancelled."""
@@ -145,7 +142,7 @@ class _Run:
     async def _phases(self) -> None:
         self._enter("setup")
         await run_setup(self._site())
-        began = await self._ask_oplog(oplog_end)
+        began = primary_of(await self.backend.observe())
         try:
             await self._load()
             self._enter("quiet")
@@ -294,22 +291,22 @@ class _Run:
         for name, value in values.items():
             self.journal.append(FinalRead(name=name, value=value))
 
-    async def _read_oplog(self, began: tuple[int, int] | None) -> None:
-        if began is None:
+    async def _read_oplog(self, began: MemberState | None) -> None:
+        """Record what the oplog has since ``began``. It is evidence beside the record, and no run fails without it."""
+        if began is None or began.applied is None:
+            self.log.write("the oplog was not read", error="no primary told where it was when the load began")
             return
-        oplog = await self._ask_oplog(functools.partial(read_oplog, database=self.database, after=began))
-        if oplog is not None:
-            self.journal.append(OplogRead(oplog=oplog))
-
-    async def _ask_oplog(self, ask: Callable[..., T]) -> T | None:
-        """Ask the oplog; None where it does not tell. It is evidence beside the record, and no run fails without it."""
-        name = f"{self.facts.run}-oplog"
-        bound = functools.partial(ask, self.backend.observer_connection(), application_name=name)
+        read = functools.partial(
+            read_oplog,
+            self.backend.observer_connection(),
+            self.database,
+            began.applied[1:],
+            application_name=f"{self.facts.run}-oplog",
+        )
         try:
-            return await trio.to_thread.run_sync(bound)
+            self.journal.append(OplogRead(oplog=await trio.to_thread.run_sync(read)))
         except BackendError as error:
             self.log.write("the oplog was not read", error=error.message)
-            return None
 
     async def _clean_up(self) -> None:
         with trio.move_on_after(CLEAN_UP_TIMEOUT_S, shield=True):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import bisect
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -19,6 +20,9 @@ from harness.run.reach import unreached_setting
 from harness.scenario.record import Expected, Scenario
 from harness.settings import Settings, parse_settings
 from harness.verdict import Verdict, VerdictStatus, merge_status
+
+EXIT_CODES: Mapping[VerdictStatus, int] = MappingProxyType({"holds": 0, "violated": 1, "unknown": 2})
+"""What commands end with, from DESIGN's table; 3 is a wrong word of the user, 4 a mistake of the harness."""
 
 MINIMUM_OK = 100
 """``ok`` operations that must stand behind a ``holds``, over all runs of the cell."""
@@ -300,8 +304,7 @@ def is_surprise(status: VerdictStatus, expected: Expected | None, anomalies: set
 def exit_code(cells: Sequence[CellResult], *, against_expected: bool) -> int:
     """Return the exit code of DESIGN's table: 0 holds, 1 violated, 2 unknown; or against the declared verdicts."""
     if not against_expected:
-        status = merge_status(cell.status for cell in cells)
-        return {"holds": 0, "violated": 1, "unknown": 2}[status]
+        return EXIT_CODES[merge_status(cell.status for cell in cells)]
     if any(cell.surprise for cell in cells):
         return 1
     return 2 if any(cell.status == "unknown" and cell.expected != "not-applicable" for cell in cells) else 0

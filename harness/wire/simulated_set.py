@@ -129,6 +129,8 @@ class SimulatedSet:
         """Run a command on the member. Raises BrokenConnectionError where the connection ends without a reply."""
         try:
             normal = normalise(command)
+            if "client" in normal:
+                self._dispatcher.service.fail_points.note_client(connection, normal["client"])
             return await self._network.request(CLIENTS, member, normal, connection=connection, deadline_us=None)
         except NetworkFailure as failure:
             raise BrokenConnectionError(str(failure)) from None

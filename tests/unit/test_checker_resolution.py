@@ -79,6 +79,23 @@ def test_a_batch_survives_with_all_its_statements():
     assert fates(operation(0, batch), oplog=written(three)) == ["survived"]
 
 
+def test_a_bulk_write_survives_with_all_its_operations():
+    """The operations of one bulkWrite command are statements too: the first of two in the oplog is a part."""
+    bulk = attempt("bulkWrite", ops=[{"insert": 0, "document": {}}, {"insert": 0, "document": {}}])
+    two = SurvivingWrite(session="aa", number=1, statements=(0, 1))
+    assert fates(operation(0, bulk), oplog=written(ONE)) == ["partly"]
+    assert fates(operation(0, bulk), oplog=written(two)) == ["survived"]
+
+
+def test_reads_beside_a_write_change_nothing():
+    """What cannot change data, as a find or a plain aggregation, is no write without a number; ``$out`` is one."""
+    reads = [attempt(name, number=None) for name in ("find", "listCollections")]
+    plain = attempt("aggregate", number=None, pipeline=[{"$match": {}}])
+    writing = attempt("aggregate", number=None, pipeline=[{"$match": {}}, {"$out": "d"}])
+    assert fates(operation(0, *reads, plain, attempt()), oplog=written(ONE)) == ["survived"]
+    assert fates(operation(0, writing, attempt()), oplog=written(ONE)) == ["open"]
+
+
 def test_a_transaction_counts_where_its_commit_was_sent():
     """A transaction survives as a whole; one whose commit was never sent is no write."""
     inside = attempt(autocommit=False, startTransaction=True)

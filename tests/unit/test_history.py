@@ -7,7 +7,7 @@ import pytest
 from harness.clock import FOREVER_NS
 from harness.errors import HistoryError
 from harness.facts import Effect, Phase, PrimaryChange
-from harness.history import build_history
+from harness.history import build_history, completion_of, fault_events, invocation_of
 from harness.journal import Completed, FaultHealed, FaultStarted, FinalRead, Invoked, PhaseStarted, PrimarySeen
 
 
@@ -72,6 +72,21 @@ def test_faults_phases_and_final_reads_are_kept() -> None:
     assert history.final == {"documents": [1]}
     assert history.primary_changes[0].member == "m2"
     assert history.phases[0].name == "load"
+
+
+def test_events_of_a_history_build_it_again() -> None:
+    """What a history is written as is what it was built from: operations, and faults with effects and errors."""
+    effect = Effect(observer="member states", description="m2 is primary", time_ns=3)
+    events = (
+        Invoked(index=0, process=5, client=1, group=1, function="put", arguments={"key": "a"}, start_ns=1),
+        Completed(index=0, returned_ns=4, status="ok", outcome="returned", result=[1]),
+        FaultStarted(fault="kill-primary", strike=0, start_ns=2, targets=("m1",)),
+        FaultHealed(fault="kill-primary", strike=0, end_ns=5, effects=(effect,), error="did not come back"),
+        FaultStarted(fault="kill-primary", strike=1, start_ns=6),
+    )
+    history = build_history(events)
+    (operation,) = history.operations
+    assert (invocation_of(operation), completion_of(operation), *fault_events(history.fault_windows)) == events
 
 
 def test_overlapping_uses_closed_intervals() -> None:

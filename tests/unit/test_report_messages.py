@@ -49,6 +49,12 @@ def texts(drawing: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(drawing).iter("text")]
 
 
+def test_a_run_that_was_shrunk_keeps_its_id():
+    """What is shrunk again takes its own place, so that its drawing is found under one id."""
+    assert store.shrunk_id("c-001") == "c-001-shrunk"
+    assert store.shrunk_id("c-001-shrunk") == "c-001-shrunk"
+
+
 def test_every_message_is_drawn_once_from_top_to_bottom():
     """Requests, answers, errors, lost answers, elections and the fault stand in order of time."""
     lost = insert(1, reply=None, failure=Failure(types=("AutoReconnect",), message="gone", answered=False))
@@ -98,7 +104,7 @@ def campaign(tmp_path: Path) -> Path:
 def keep_shrunk(campaign: Path, run: str, like: str) -> None:
     """Store a copy of the run ``like`` as what ``run`` was shrunk to."""
     directories = {directory.name: directory for directory in store.iterate_runs(campaign)}
-    shrunk = directories[run].with_name(f"{run}{store.SHRUNK}")
+    shrunk = directories[run].with_name(store.shrunk_id(run))
     shutil.copytree(directories[like], shrunk)
     facts = store.read_facts(shrunk)
     store.write_facts(shrunk, msgspec.structs.replace(facts, run=shrunk.name, replay=f"harness replay {shrunk.name}"))
@@ -115,11 +121,11 @@ def test_a_finding_shows_the_run_that_it_was_shrunk_to(campaign: Path):
     keep_shrunk(campaign, first.run, first.run)
     first, other = report_of(campaign).findings
     assert first.smallest is not None
-    assert first.smallest.run == f"{first.run}{store.SHRUNK}"
+    assert first.smallest.run == store.shrunk_id(first.run)
     assert other.smallest is None
     page = render_html(report_of(campaign))
     assert page.count('<svg class="messages"') == 1
-    assert f"harness replay {first.run}{store.SHRUNK}" in page
+    assert f"harness replay {store.shrunk_id(first.run)}" in page
     assert "<h4>The smallest run that shows it, message by message</h4>" in page
 
 

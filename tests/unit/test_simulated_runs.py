@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import store
-from harness.errors import HarnessError, ScenarioError
+from harness.errors import HarnessError, ScenarioError, UsageError
 from harness.explore.replay import ReplayStrategy
 from harness.run.judge import judge_run
 from harness.run.rejudge import rejudge
@@ -112,6 +112,18 @@ def test_a_campaign_goes_on_where_it_ended(tmp_path):
     file.write_bytes(b"".join(lines[: 1 + len(lines) // 2]) + b'{"indexes": [1')
     (resumed,) = silent_campaign(plan).run()
     assert resumed == whole
+
+
+def test_results_of_other_code_are_not_gone_on_with(tmp_path, monkeypatch):
+    """A campaign that other code began is refused, in words that say so, and its file is left as it was."""
+    plan = plan_of(tmp_path, cell_of())
+    silent_campaign(plan).run()
+    file = next(tmp_path.rglob("seeds.jsonl"))
+    before = file.read_bytes()
+    monkeypatch.setattr("harness.run.simulated.campaign.code_digest", lambda: "other")
+    with pytest.raises(UsageError, match=r"or of other code: code '.+', not 'other "):
+        silent_campaign(plan).run()
+    assert file.read_bytes() == before
 
 
 def scenario_with(tmp_path, name, extra):

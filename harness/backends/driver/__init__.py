@@ -9,7 +9,7 @@ from harness.backends.driver.cancellation import CancelFlag, Cancelled
 from harness.backends.driver.client import Client
 from harness.backends.driver.connect import open_client
 from harness.backends.driver.environment import ThreadEnv
-from harness.backends.driver.oplog import oplog_end, read_oplog
+from harness.backends.driver.oplog import read_oplog
 from harness.backends.driver.recorder import ClientDied, Recorder
 from harness.backends.driver.stepping import run_coroutine
 from harness.failures import failure_of
@@ -23,7 +23,6 @@ __all__ = [
     "ThreadEnv",
     "failure_of",
     "open_client",
-    "oplog_end",
     "read_oplog",
     "run_coroutine",
 ]

@@ -7,8 +7,8 @@ Format of entries: MongoDB 6.0, ``src/mongo/db/repl/oplog_entry.idl`` (``lsid``,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from bson import Timestamp
 from pymongo.errors import PyMongoError
@@ -21,19 +21,11 @@ from harness.interfaces.backend import Connection
 from harness.oplog import Oplog, SurvivingWrite
 from harness.settings import Settings
 
-ResultT = TypeVar("ResultT")
-
 _FIELDS = {"ts": 1, "op": 1, "lsid": 1, "txnNumber": 1, "stmtId": 1, "o.applyOps.stmtId": 1, "o.partialTxn": 1}
 
 
-def oplog_end(connection: Connection, application_name: str) -> tuple[int, int]:
-    """Return the time (seconds, increment) of the last entry. Raises BackendError where the oplog cannot be read."""
-    time = _read(connection, application_name, _last_time)
-    return (time.time, time.inc)
-
-
 def read_oplog(connection: Connection, database: str, after: tuple[int, int], application_name: str) -> Oplog:
-    """Return what the oplog has of the database's numbered writes since ``after``.
+    """Return what the oplog has of the database's numbered writes since ``after``, a time in (seconds, increment).
 
     Raises BackendError where it cannot be read.
     """
@@ -46,13 +38,23 @@ def read_oplog(connection: Connection, database: str, after: tuple[int, int], ap
         "$or": [{"ns": namespace}, {"o.applyOps.ns": namespace}],
     }
 
-    async def read(entries: Collection) -> Oplog:
-        # The run's entries first, then the oldest: what is trimmed meanwhile is then seen to be missing.
-        found = await entries.find(wanted, _FIELDS).to_list()
-        oldest = await entries.find_one({}, {"ts": 1}, sort=[("$natural", 1)])
-        return Oplog(writes=surviving_writes(found), covers_run=oldest is not None and oldest["ts"] <= since)
+    client = open_client(connection, Settings(), application_name=application_name, recorder=None)
+    try:
+        return run_coroutine(_read(client["local"]["oplog.rs"], wanted, since))
+    except PyMongoError as error:
+        raise BackendError(
+            f"reading the oplog: {type(error).__name__}: {error}",
+            next_step="the user that the harness connects as needs to read the database `local`",
+        ) from error
+    finally:
+        client.close_now()
 
-    return _read(connection, application_name, read)
+
+async def _read(entries: Collection, wanted: Mapping[str, Any], since: Timestamp) -> Oplog:
+    # The run's entries first, then the oldest: what is trimmed meanwhile is then seen to be missing.
+    found = await entries.find(wanted, _FIELDS).to_list()
+    oldest = await entries.find_one({}, {"ts": 1}, sort=[("$natural", 1)])
+    return Oplog(writes=surviving_writes(found), covers_run=oldest is not None and oldest["ts"] <= since)
 
 
 def surviving_writes(entries: Iterable[Mapping[str, Any]]) -> tuple[SurvivingWrite, ...]:
@@ -86,25 +88,3 @@ def _statements_of(entry: Mapping[str, Any]) -> set[int]:
         # A list where one change stands for several statements.
         ids.update(int(each) for each in (value if isinstance(value, list) else [value]) if each is not None)
     return ids
-
-
-async def _last_time(entries: Collection) -> Timestamp:
-    last = await entries.find_one({}, {"ts": 1}, sort=[("$natural", -1)])
-    assert last is not None, "a member of a set has an oplog"
-    time: Timestamp = last["ts"]
-    return time
-
-
-def _read(
-    connection: Connection, application_name: str, function: Callable[[Collection], Coroutine[Any, Any, ResultT]]
-) -> ResultT:
-    client = open_client(connection, Settings(), application_name=application_name, recorder=None)
-    try:
-        return run_coroutine(function(client["local"]["oplog.rs"]))
-    except PyMongoError as error:
-        raise BackendError(
-            f"reading the oplog: {type(error).__name__}: {error}",
-            next_step="the user that the harness connects as needs to read the database `local`",
-        ) from error
-    finally:
-        client.close_now()

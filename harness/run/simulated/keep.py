@@ -9,14 +9,10 @@ from pathlib import Path
 from harness import store
 from harness.explore.program import Workload, WorkloadItem
 from harness.facts import Choice, RunFacts, WorkloadCall
-from harness.history import History
+from harness.history import History, completion_of, fault_events, invocation_of
 from harness.journal import (
     ENCODER,
-    Completed,
-    FaultHealed,
-    FaultStarted,
     FinalRead,
-    Invoked,
     JournalEvent,
     JournalWriter,
     OplogRead,
@@ -102,24 +98,8 @@ def _write_journal(path: Path, events: Iterable[JournalEvent]) -> None:
 
 def _operation_events(operations: Iterable[Operation]) -> Iterator[JournalEvent]:
     for operation in operations:
-        yield Invoked(
-            index=operation.index,
-            process=operation.process,
-            client=operation.client,
-            group=operation.group,
-            function=operation.function,
-            arguments=operation.arguments,
-            start_ns=operation.start_ns,
-        )
-        yield Completed(
-            index=operation.index,
-            returned_ns=operation.returned_ns,
-            status=operation.status,
-            outcome=operation.outcome,
-            result=operation.result,
-            error=operation.error,
-            calls=operation.calls,
-        )
+        yield invocation_of(operation)
+        yield completion_of(operation)
 
 
 def _final_events(history: History) -> Iterator[JournalEvent]:
@@ -130,16 +110,7 @@ def _final_events(history: History) -> Iterator[JournalEvent]:
 
 
 def _fault_events(history: History) -> Iterator[JournalEvent]:
-    for window in history.fault_windows:
-        yield FaultStarted(fault=window.fault, strike=window.strike, start_ns=window.start_ns, targets=window.targets)
-        if window.end_ns is not None:
-            yield FaultHealed(
-                fault=window.fault,
-                strike=window.strike,
-                end_ns=window.end_ns,
-                effects=window.effects,
-                error=window.error,
-            )
+    yield from fault_events(history.fault_windows)
     for change in history.primary_changes:
         yield PrimarySeen(change=change)
     for phase in history.phases:

@@ -46,7 +46,7 @@ def shrink_stored(
     workload = workload_of_run(cell, facts, simulation)
     execution = execute_again(program, workload, simulation.choices)
     result = shrink(program, workload, execution, anomaly=anomaly, budget=budget, on_progress=on_progress)
-    run_id = facts.run if facts.run.endswith(store.SHRUNK) else f"{facts.run}{store.SHRUNK}"
+    run_id = store.shrunk_id(facts.run)
     kept = keep(root, facts.campaign, cell, result.execution.facts, run_id, workload=result.workload)
     return ShrunkRun(facts=kept, directory=directory.with_name(run_id), program=program, result=result)
 

@@ -7,9 +7,9 @@ those of the TLA+ specifications RaftMongo and RaftMongoReplTimestamp in the ser
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from harness.sim.server.digests import entry_digest
 from harness.sim.server.errors import SimulatorError
 from harness.sim.server.member import Member
 from harness.sim.server.oplog import common_point
@@ -36,10 +36,10 @@ class Invariants:
         """The newest entry that any primary has found committed."""
         return self._committed
 
-    def describe(self, tell: Callable[[OplogEntry], Any]) -> tuple[Any, ...]:
-        """Return what later checks compare with, as plain values; ``tell`` tells entries apart."""
-        snapshots = [(name, life, tell(entry)) for name, (life, entry) in self._snapshots.items()]
-        return tell(self._committed), tuple(self._primaries.items()), tuple(snapshots), self._roles_changed
+    def describe(self) -> tuple[Any, ...]:
+        """Return what later checks compare with, as plain values."""
+        snapshots = [(name, life, entry_digest(entry)) for name, (life, entry) in self._snapshots.items()]
+        return entry_digest(self._committed), tuple(self._primaries.items()), tuple(snapshots), self._roles_changed
 
     def forget_snapshots(self) -> None:
         """Compare the members' snapshots with those of now, no longer with earlier ones."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from harness.sim.server.digests import entry_digest
 from harness.sim.server.member import Member
 from harness.sim.server.records import OplogEntry
 
@@ -64,12 +65,12 @@ class Quorums:
             oldest.candidates = oldest.candidates[: oldest.need]
             self._settle(oldest)
 
-    def describe(self, members: Sequence[Member], tell: Callable[[OplogEntry], Any]) -> tuple[Any, ...]:
-        """Return the open facts as plain values; ``tell`` tells entries apart."""
+    def describe(self, members: Sequence[Member]) -> tuple[Any, ...]:
+        """Return the open facts as plain values."""
         return tuple(
             [
                 (
-                    tell(quorum.entry),
+                    entry_digest(quorum.entry),
                     quorum.need,
                     tuple([member.name for member in quorum.candidates]),
                     quorum.journaled,

@@ -25,10 +25,10 @@ def describe_set(replica_set: ReplicaSet) -> Plain:
     members = replica_set.in_order
     return (
         tuple([_describe_member(member, moment) for member in members]),
-        replica_set.replication.quorums.describe(members, entry_digest),
+        replica_set.replication.quorums.describe(members),
         replica_set.topology.describe(),
         replica_set.elections.describe(),
-        replica_set.invariants.describe(entry_digest),
+        replica_set.invariants.describe(),
         replica_set.read_concerns.noop_at_us,
         replica_set.trimming.due_at_index,
         replica_set.reach_changed_us,

@@ -61,8 +61,6 @@ class Dispatcher:
         """Run one command, as it came over ``connection``, and return its reply."""
         name = next(iter(command), "")
         request = Request(self.service, member, command, name)
-        if "client" in command:
-            self.service.fail_points.note_client(connection, command["client"])
         gossiped = command.get("$clusterTime")
         if gossiped is not None:
             time = gossiped["clusterTime"]
